@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#
+# The user side is built here; the module by Kbuild (kmod/Kbuild); both twice:
+# natively by "make", and inside the lab's root by "make lab". "make help" tells
+# what there is.
+
+B       ?= build/native
+KDIR    ?= /lib/modules/$(shell uname -r)/build
+DESTDIR ?=
+PREFIX  ?= /usr/local
+
+CXX      ?= g++
+PKGS     := libibverbs libefa
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion \
+            -Wnon-virtual-dtor -Wold-style-cast -Wnull-dereference -Werror
+OPT      ?= -O2 -g
+SAN      ?=
+CXXFLAGS += -std=c++20 $(OPT) $(WARNINGS) $(SAN) -ffile-prefix-map=$(CURDIR)/= -MMD -MP
+CPPFLAGS += -Iinclude -isystem include/uapi -I.
+LDFLAGS  += -Wl,-z,defs -Wl,--as-needed
+
+lib_src     := $(wildcard lib/*.cpp)
+tool_src    := $(wildcard tools/p2prdma/*.cpp)
+lab_src     := $(wildcard tools/lab/*.cpp tools/lab/*/*.cpp)
+unit_src    := $(wildcard tests/unit/*.cpp)
+# Programs that scenarios run inside the machines: one source, one program.
+guest_src   := $(wildcard tests/guest/*.cpp)
+bench_src   := $(wildcard tests/bench/*.cpp)
+
+obj = $(patsubst %.cpp,$(B)/obj/%.o,$(1))
+
+lib_so  := $(B)/libp2prdma.so.0
+tool    := $(B)/p2prdma
+lab     := $(B)/p2prdma-lab
+guest   := $(patsubst tests/guest/%.cpp,$(B)/guest/%,$(guest_src))
+bench   := $(patsubst tests/bench/%.cpp,$(B)/bench/%,$(bench_src))
+unit    := $(B)/unit-tests
+
+.PHONY: all
+all: user kmod ## build module, library and command for this machine
+
+.PHONY: user
+user: $(lib_so) $(B)/libp2prdma.a $(tool)
+
+.PHONY: kmod
+kmod:
+	@scripts/build-kmod $(KDIR) $(B)/kmod $(KBUILD_ARGS)
+
+# Everything that the lab needs; meant to run inside the lab's root.
+.PHONY: lab-user
+lab-user: user $(lab) $(guest) $(unit) $(bench)
+
+$(B)/obj/lib/%.o: CXXFLAGS += -fPIC -fvisibility=hidden
+$(B)/obj/%.o: %.cpp Makefile
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CXX     $<" &&) $(CXX) $(CPPFLAGS) $(CXXFLAGS) -c -o $@ $<
+
+$(lib_so): $(call obj,$(lib_src))
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) -shared -Wl,-soname,$(@F) $(LDFLAGS) -o $@ $^ -libverbs -lefa
+	@ln -sf $(@F) $(B)/libp2prdma.so
+
+$(B)/libp2prdma.a: $(call obj,$(lib_src))
+	@rm -f $@
+	$(if $(V),,@echo "  AR      $@" &&) $(AR) rcs $@ $^
+
+$(tool): $(call obj,$(tool_src)) $(lib_so)
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $(call obj,$(tool_src)) -L$(B) -lp2prdma \
+		'-Wl,-rpath,$$ORIGIN' -libverbs -lefa -lmd -lpthread
+
+$(lab): $(call obj,$(lab_src))
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $^
+
+# A unit test may use any object: library, command and lab, but for their main().
+unit_deps := $(filter-out %/main.o,$(call obj,$(lib_src) $(tool_src) $(lab_src)))
+$(unit): $(call obj,$(unit_src)) $(unit_deps)
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $^ -lCatch2Main -lCatch2 -libverbs -lefa -lmd -lpthread
+
+$(B)/guest/% $(B)/bench/%: $(B)/obj/tests/%.o ;
+
+$(guest): $(B)/guest/%: $(B)/obj/tests/guest/%.o $(lib_so)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $< -L$(B) -lp2prdma '-Wl,-rpath,$$ORIGIN/..' \
+		-libverbs -lefa -lpthread
+
+$(bench): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(lib_so)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $< -L$(B) -lp2prdma '-Wl,-rpath,$$ORIGIN/..' \
+		-libverbs -lefa -lpthread
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

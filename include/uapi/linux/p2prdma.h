@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * p2prdma: peer-to-peer I/O between PCIe add-in cards and RDMA adapters.
+ *
+ * DOC: General ioctl format
+ *
+ * Each ioctl on /dev/p2prdma/cardN takes one structure whose first member is
+ * its own size. The command numbers carry no size (_IO), so a structure may
+ * grow at its end: user space sets @size to the sizeof() it was compiled with;
+ * members that it does not know are absent, members that the kernel does not
+ * know must be zero. Reserved members and unknown flag bits must be zero.
+ * Output members are written only when the ioctl succeeds.
+ *
+ * Errors that any of them may return:
+ *
+ * - ENOTTY: the command number is unknown.
+ * - EINVAL: @size is smaller than the first published version of the
+ *   structure, or a value is out of its documented range.
+ * - E2BIG: @size is larger than the kernel's structure and the tail that the
+ *   kernel does not know is not all zero.
+ * - EOPNOTSUPP: an unknown flag bit or reserved member is set, or this card
+ *   or kernel lacks what was asked for.
+ * - EFAULT: the structure lies outside the caller's memory.
+ * - ENODEV: the card has been removed or unbound.
+ */
+#ifndef _UAPI_LINUX_P2PRDMA_H
+#define _UAPI_LINUX_P2PRDMA_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/* Rises when an existing structure changes its meaning; 0 = not stable yet. */
+#define P2PRDMA_ABI_VERSION 0
+
+#define P2PRDMA_TYPE 0xb9
+
+/* Numbers start at 0x40: 1 and 2 would be taken by the VFS in any ioctl. */
+#define P2PRDMA_GET_INFO _IO(P2PRDMA_TYPE, 0x40)
+#define P2PRDMA_MEM_ALLOC _IO(P2PRDMA_TYPE, 0x41)
+#define P2PRDMA_REACH _IO(P2PRDMA_TYPE, 0x42)
+
+#define P2PRDMA_NAME_LEN 16
+
+/**
+ * enum p2prdma_cap - what a card and the running kernel can do (a bit mask)
+ * @P2PRDMA_CAP_MEM: MEM_ALLOC works: the card has memory to give.
+ * @P2PRDMA_CAP_P2PDMA: the kernel routes peer-to-peer DMA (CONFIG_PCI_P2PDMA)
+ *	and this card takes part in it.
+ * @P2PRDMA_CAP_REVOKE: importers that can be revoked are revoked rather than
+ *	waited for (P2PRDMA_POLICY_REVOCABLE is accepted).
+ * @P2PRDMA_CAP_DOORBELL: the card has doorbell pages.
+ */
+enum p2prdma_cap {
+	P2PRDMA_CAP_MEM = 1 << 0,
+	P2PRDMA_CAP_P2PDMA = 1 << 1,
+	P2PRDMA_CAP_REVOKE = 1 << 2,
+	P2PRDMA_CAP_DOORBELL = 1 << 3,
+};
+
+/**
+ * struct p2prdma_get_info - ioctl(P2PRDMA_GET_INFO): identity and capacity
+ * @size: sizeof(struct p2prdma_get_info)
+ * @flags: must be 0
+ * @abi_version: out: P2PRDMA_ABI_VERSION of the module
+ * @numa_node: out: the node that the card is attached to, -1 if unknown
+ * @capabilities: out: mask of enum p2prdma_cap
+ * @mem_size: out: bytes of card memory that this module manages
+ * @mem_free: out: bytes of it that are free
+ * @mem_largest_free: out: the largest single allocation possible now, bytes
+ * @mem_granule: out: allocations are rounded up to a multiple of this, bytes
+ * @pci_domain: out: PCI address of the card
+ * @pci_bus: out: see @pci_domain
+ * @pci_devfn: out: device in bits 7:3, function in bits 2:0
+ * @pci_vendor: out: PCI vendor id
+ * @pci_device: out: PCI device id
+ * @driver: out: card driver ("pci", "ivshmem", "refcard"), NUL-terminated
+ *
+ * Errors: those of every ioctl.
+ */
+struct p2prdma_get_info {
+	__u32 size;
+	__u32 flags;
+	__u32 abi_version;
+	__s32 numa_node;
+	__aligned_u64 capabilities;
+	__aligned_u64 mem_size;
+	__aligned_u64 mem_free;
+	__aligned_u64 mem_largest_free;
+	__u32 mem_granule;
+	__u32 pci_domain;
+	__u16 pci_bus;
+	__u16 pci_devfn;
+	__u16 pci_vendor;
+	__u16 pci_device;
+	__u8 driver[P2PRDMA_NAME_LEN];
+};
+
+/**
+ * enum p2prdma_cache - how the CPU maps card memory (fixed per allocation)
+ * @P2PRDMA_CACHE_WC: write-combining: fast stores, weakly ordered
+ * @P2PRDMA_CACHE_UC: uncached: each access goes to the card, in order
+ */
+enum p2prdma_cache {
+	P2PRDMA_CACHE_WC = 0,
+	P2PRDMA_CACHE_UC = 1,
+};
+
+/**
+ * enum p2prdma_policy - which importers an allocation admits
+ * @P2PRDMA_POLICY_PINNABLE: any. One that pins (EFA, bnxt_re, mana) makes the
+ *	card's unbind wait until it lets go; the wait is announced.
+ * @P2PRDMA_POLICY_REVOCABLE: only importers that can be revoked; others are
+ *	refused. Needs P2PRDMA_CAP_REVOKE.
+ */
+enum p2prdma_policy {
+	P2PRDMA_POLICY_PINNABLE = 0,
+	P2PRDMA_POLICY_REVOCABLE = 1,
+};
+
+/**
+ * struct p2prdma_mem_alloc - ioctl(P2PRDMA_MEM_ALLOC): card memory as a dma-buf
+ * @size: sizeof(struct p2prdma_mem_alloc)
+ * @flags: must be 0
+ * @length: bytes wanted, > 0; rounded up to the granule. out: bytes given
+ * @alignment: 0, or a power of two: alignment of the memory inside the card
+ * @cache: one of enum p2prdma_cache
+ * @policy: one of enum p2prdma_policy
+ * @fd: out: a dma-buf file descriptor (O_CLOEXEC). The memory reads as zero.
+ *	It is freed when the last reference to the dma-buf is gone: descriptors,
+ *	mappings and importers. mmap() with MAP_SHARED works on it.
+ * @__reserved: must be 0
+ *
+ * Errors: EINVAL: length 0 or overflowing, alignment no power of two, cache or
+ * policy unknown. ENOSPC: the card has no free range that large. EOPNOTSUPP:
+ * the card has no memory, or the policy needs a capability that is absent.
+ * EMFILE, ENFILE: no descriptor left. ENOMEM: out of kernel memory. EINTR: a
+ * fatal signal arrived while the memory was being zeroed.
+ */
+struct p2prdma_mem_alloc {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 length;
+	__aligned_u64 alignment;
+	__u32 cache;
+	__u32 policy;
+	__s32 fd;
+	__u32 __reserved;
+};
+
+/**
+ * enum p2prdma_reach - whether a PCI device can reach the card's memory
+ * @P2PRDMA_REACH_SWITCH: yes: below a common PCIe switch
+ * @P2PRDMA_REACH_BRIDGE: yes: through a host bridge that the kernel allows
+ * @P2PRDMA_REACH_REFUSED: no: no common switch, and the host bridge is not on
+ *	the kernel's list of those known to forward peer-to-peer traffic
+ * @P2PRDMA_REACH_UNSUPPORTED: no: the kernel or the card has no p2pdma
+ */
+enum p2prdma_reach {
+	P2PRDMA_REACH_SWITCH = 0,
+	P2PRDMA_REACH_BRIDGE = 1,
+	P2PRDMA_REACH_REFUSED = 2,
+	P2PRDMA_REACH_UNSUPPORTED = 3,
+};
+
+/**
+ * struct p2prdma_pci_addr - a PCI function's address
+ * @domain: PCI domain (segment)
+ * @bus: bus number
+ * @devfn: device in bits 7:3, function in bits 2:0
+ */
+struct p2prdma_pci_addr {
+	__u32 domain;
+	__u16 bus;
+	__u16 devfn;
+};
+
+/**
+ * struct p2prdma_query_reach - ioctl(P2PRDMA_REACH): can a device reach the card?
+ * @size: sizeof(struct p2prdma_query_reach)
+ * @flags: must be 0
+ * @peer: in: the device that would access the card's memory
+ * @reach: out: one of enum p2prdma_reach
+ * @distance: out: hops between the two as the kernel counts them, -1 if refused
+ * @card_port: out: the root port (or topmost bridge) above the card
+ * @peer_port: out: the same for @peer; equal to @card_port below one port
+ * @common: out: valid if @reach is P2PRDMA_REACH_SWITCH: the lowest bridge
+ *	above both. Otherwise the host bridge's own function (00.0 of the
+ *	card's root bus), whether or not a device answers there.
+ * @host_vendor: out: PCI vendor id of that host bridge, 0xffff if none answers
+ * @host_device: out: its device id
+ * @__reserved: must be 0
+ *
+ * Errors: ENXIO: there is no PCI function at @peer.
+ */
+struct p2prdma_query_reach {
+	__u32 size;
+	__u32 flags;
+	struct p2prdma_pci_addr peer;
+	__u32 reach;
+	__s32 distance;
+	struct p2prdma_pci_addr card_port;
+	struct p2prdma_pci_addr peer_port;
+	struct p2prdma_pci_addr common;
+	__u16 host_vendor;
+	__u16 host_device;
+	__u32 __reserved;
+};
+
+#endif /* _UAPI_LINUX_P2PRDMA_H */

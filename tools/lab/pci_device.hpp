@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#pragma once
+
+#include "tools/lab/dma_engine.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lab {
+
+class EventLoop;
+class Machine;
+
+/// What a PCI function looks like before it is built.
+struct PciIdentity {
+    std::uint16_t vendor;
+    std::uint16_t device;
+    std::uint32_t class_code; ///< 24 bits: base class, subclass, interface
+    std::uint8_t revision = 0;
+    unsigned msix_vectors = 0;  ///< 0: no MSI-X capability
+    unsigned msix_bar = 0;      ///< BAR of table and pending bits
+    std::uint32_t msix_table_offset = 0;
+    std::uint32_t msix_pba_offset = 0;
+};
+
+/// A base address register and what lies behind it.
+struct Bar {
+    enum class Kind : std::uint8_t {
+        none,
+        trapped, ///< each access is a message: bar_read(), bar_write()
+        memory,  ///< memory shared with QEMU: guests access it without the server's help
+    };
+    Kind kind = Kind::none;
+    bool is_64bit = false; ///< takes the next BAR's place as well
+    bool prefetchable = false;
+    std::uint64_t size = 0; ///< power of two
+    int memory_fd = -1;     ///< Kind::memory: a memfd of `size` bytes, owned by the device
+    std::span<std::byte> memory; ///< Kind::memory: the same, mapped here
+};
+
+/// A PCI Express endpoint function: configuration space with its capabilities, BARs, MSI-X, FLR
+/// and a DMA engine. A device model derives from it and implements what its registers do; the
+/// vfio-user server drives it.
+///
+/// A model must not wait for anything in bar_read() or bar_write(): the virtual CPU that made
+/// the access waits for the reply, and QEMU serves no DMA message meanwhile. Work that needs DMA
+/// goes to EventLoop::post().
+class PciDevice {
+public:
+    PciDevice(EventLoop& loop, std::string name, const PciIdentity& identity);
+    virtual ~PciDevice();
+    PciDevice(const PciDevice&) = delete;
+    PciDevice& operator=(const PciDevice&) = delete;
+
+    const std::string& name() const { return name_; } ///< "machine.device", as in the configuration
+
+    /// @name For the model
+    /// @{
+    /// A register of BAR `bar` is read: fill `into`. Default: zeroes.
+    virtual void bar_read(unsigned bar, std::uint64_t offset, std::span<std::byte> into);
+    /// A register is written. Default: ignored.
+    virtual void bar_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> data);
+    /// The function was reset (FLR, or QEMU's device reset): registers go back to their defaults.
+    virtual void reset() = 0;
+    /// Counters and state for the control socket; keys are the model's own.
+    virtual nlohmann::json describe() const;
+    /// Sets the counters that describe() shows to 0.
+    virtual void reset_counters();
+
+    /// Raises MSI-X vector `vector`. Nothing happens while MSI-X or bus mastering is off.
+    void raise(unsigned vector);
+    DmaEngine& dma() { return dma_; }
+    EventLoop& loop() { return loop_; }
+    /// @}
+
+    /// @name For the server, the DMA engines of siblings and tests
+    /// @{
+    std::span<const Bar, 6> bars() const { return bars_; }
+    /// The bus address that the guest gave BAR `bar`, or 0 while memory decoding is off.
+    std::uint64_t bar_address(unsigned bar) const;
+    bool bus_master() const;
+    void config_read(std::uint32_t offset, std::span<std::byte> into) const;
+    void config_write(std::uint32_t offset, std::span<const std::byte> data);
+    /// Resets the function: configuration registers, interrupts, waiting DMA, then reset().
+    void function_reset();
+
+    /// An access by a peer: like bar_read() and bar_write(), also for Bar::Kind::memory. Writes
+    /// longer than 8 bytes to a trapped BAR arrive at the model as aligned pieces of at most 8.
+    void peer_read(unsigned bar, std::uint64_t offset, std::span<std::byte> into);
+    void peer_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> data);
+    std::uint64_t interrupts() const { return interrupts_; } ///< raised since reset_counters()
+    /// @}
+
+protected:
+    void add_trapped_bar(unsigned bar, std::uint64_t size, bool is_64bit = false);
+    void add_memory_bar(unsigned bar, std::uint64_t size, bool prefetchable);
+
+private:
+    friend class VfioUserServer;
+    friend class Machine;
+
+    EventLoop& loop_;
+    std::string name_;
+    PciIdentity identity_;
+    std::array<Bar, 6> bars_{};
+    std::array<std::byte, 4096> config_{};
+    std::array<std::byte, 4096> config_writable_{}; ///< mask: the bits that software may change
+    std::vector<int> msix_eventfds_;
+    bool msix_enabled_ = false;
+    std::uint64_t interrupts_ = 0;
+    Machine* machine_ = nullptr;
+    DmaEngine dma_;
+};
+
+} // namespace lab
