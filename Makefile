@@ -75,12 +75,10 @@ unit_deps := $(filter-out %/main.o,$(call obj,$(lib_src) $(tool_src) $(lab_src))
 $(unit): $(call obj,$(unit_src)) $(unit_deps)
 	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $^ -lCatch2Main -lCatch2 -libverbs -lefa -lmd -lpthread
 
-$(B)/guest/% $(B)/bench/%: $(B)/obj/tests/%.o ;
-
 $(guest): $(B)/guest/%: $(B)/obj/tests/guest/%.o $(lib_so)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $< -L$(B) -lp2prdma '-Wl,-rpath,$$ORIGIN/..' \
-		-libverbs -lefa -lpthread
+		-lCatch2Main -lCatch2 -libverbs -lefa -lpthread
 
 $(bench): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(lib_so)
 	@mkdir -p $(@D)
@@ -88,3 +86,54 @@ $(bench): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(lib_so)
 		-libverbs -lefa -lpthread
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+
+# --- the lab ---------------------------------------------------------------
+
+in_root := scripts/in-root
+
+.PHONY: setup
+setup: ## install and make what the lab needs (once; takes some minutes)
+	@scripts/host-needs
+	@scripts/lab-root
+	@scripts/lab-build
+
+.PHONY: lab
+lab: setup
+
+.PHONY: shell
+shell: setup ## a shell in a lab machine; MACHINE=two-ports/ivshmem, and more: Documentation/lab.rst
+	@$(in_root) tools/lab/lab shell $(MACHINE)
+
+.PHONY: demo
+demo: setup ## two machines; a file goes straight into a card's memory; FILE=path
+	@scripts/demo $(FILE)
+
+.PHONY: check
+check: setup ## all tests that fit into 10 minutes
+	@scripts/check
+
+.PHONY: check-long
+check-long: setup ## what takes longer
+	@scripts/check --long
+
+.PHONY: bench
+bench: setup ## measurements into build/bench/*.json
+	@scripts/bench
+
+# --- installing ------------------------------------------------------------
+
+.PHONY: install
+install: ## install what "make" built; DESTDIR and PREFIX as usual
+	@scripts/install $(B) $(KDIR) "$(DESTDIR)" "$(PREFIX)"
+
+.PHONY: clean
+clean: ## remove what was compiled; keeps the lab's root
+	rm -rf build/native build/lab build/run build/check build/demo build/bench
+
+.PHONY: distclean
+distclean: ## remove everything below build/
+	rm -rf build
+
+.PHONY: help
+help: ## this text
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14

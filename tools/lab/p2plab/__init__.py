@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+"""The lab's runner: boots emulated machines and runs scenarios in them.
+
+Everything here runs inside the lab's root (scripts/in-root). A scenario is a
+function marked with @scenario in tests/scenarios/*.py.
+"""
+
+from .machine import CommandFailed, Machine, Timeout
+from .scenarios import Skip, scenario
+from .topology import Spec, topologies
+
+__all__ = ["CommandFailed", "Machine", "Skip", "Spec", "Timeout", "scenario", "topologies"]

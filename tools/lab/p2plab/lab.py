@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+"""Some machines, the server that models their devices, and the network between them."""
+
+import glob
+import os
+import pathlib
+import shutil
+import tempfile
+
+from .machine import Machine
+from .server import Server
+from .topology import Layout, Spec
+
+NAMES = "abcdefgh"
+
+
+def newest_kernel():
+    """The newest kernel release of the lab's root."""
+    releases = [os.path.basename(p)[len("vmlinuz-"):] for p in glob.glob("/boot/vmlinuz-*")]
+    number = lambda r: tuple(int(n) for n in r.split("+")[0].split("-")[0].split("."))
+    return max(releases, key=number)
+
+
+class Lab:
+    """Machines "a", "b", ...: booted and ready when the constructor returns.
+
+    Use as a context manager. `tap` (optional) receives ok() and diagnostics.
+    """
+
+    def __init__(self, specs, run_dir, tap=None, shell=False, boot=True):
+        self.specs = [Spec.of(s) for s in ([specs] if isinstance(specs, (str, Spec)) else specs)]
+        self.run_dir = pathlib.Path(run_dir)
+        shutil.rmtree(self.run_dir, ignore_errors=True)
+        self.run_dir.mkdir(parents=True)
+        self._tap = tap
+        self._ram_dir = pathlib.Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp"))
+        self.machines = {}
+        self.server = None
+        layouts = [Layout(NAMES[i], spec, self._ram_dir, self._ram_dir, i)
+                   for i, spec in enumerate(self.specs)]
+        try:
+            if any(layout.devices for layout in layouts):
+                self.server = Server(layouts, self.run_dir)
+            self._start(layouts, shell)
+            for machine in self.machines.values():
+                machine.wait_ready()
+            for machine in self.machines.values():
+                machine.load_modules()
+        except BaseException:
+            self.close()
+            raise
+
+    def __getitem__(self, name):
+        return self.machines[name]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    # -- for scenarios ------------------------------------------------------------------------
+
+    def ok(self, condition, description):
+        """One TAP line. Returns the condition as a bool."""
+        return self._tap.ok(condition, description)
+
+    def is_equal(self, got, expected, description):
+        """One TAP line; tells what was got if it is not what was expected."""
+        if got != expected:
+            self.diag(f"{description}: got {got!r}, expected {expected!r}")
+        return self.ok(got == expected, description)
+
+    def diag(self, text):
+        self._tap.diag(text)
+
+    def skip(self, description, reason):
+        self._tap.skip(description, reason)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _start(self, layouts, shell):
+        hosts = {layout.name: f"10.77.0.{layout.index + 1}" for layout in layouts}
+        for layout in layouts:
+            release = layout.spec.kernel or newest_kernel()
+            initramfs = f"/src/build/lab/initramfs-{'.'.join(release.split('.')[:2])}.cpio"
+            self.machines[layout.name] = Machine(
+                layout, f"/boot/vmlinuz-{release}", initramfs, self.run_dir / layout.name,
+                self._network(layout, len(layouts)), hosts, self.server, shell)
+
+    def _network(self, layout, machines):
+        """An Ethernet between two machines, for TCP; none if there is only one."""
+        if machines < 2:
+            return []
+        if machines > 2:
+            raise ValueError("the lab joins at most two machines by Ethernet")
+        path = self._ram_dir / "ethernet.sock"
+        end = "server=on" if layout.index == 0 else "server=off,reconnect-ms=100"
+        mac = f"52:54:00:00:00:{layout.index + 1:02x}"
+        return ["-netdev", f"stream,id=n0,{end},addr.type=unix,addr.path={path}",
+                "-device", f"virtio-net-pci,netdev=n0,mac={mac},romfile="]
+
+    def close(self):
+        for machine in self.machines.values():
+            machine.stop()
+        status = self.server.stop() if self.server else 0
+        shutil.rmtree(self._ram_dir, ignore_errors=True)
+        if self._tap:
+            for machine in self.machines.values():
+                for line in machine.kernel_complaints():
+                    self._tap.fail_later(f"kernel log of machine {machine.name}: {line}")
+            if status != 0:
+                self._tap.fail_later(f"the lab server ended with status {status}; "
+                                     f"see {self.run_dir}/server.log")

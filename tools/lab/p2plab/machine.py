@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+"""A running machine: its QEMU process, QMP, and the commands that run inside."""
+
+import dataclasses
+import json
+import pathlib
+import queue
+import shlex
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+from . import kernel_log
+
+
+class Timeout(Exception):
+    """Something did not happen within its time limit."""
+
+
+class CommandFailed(Exception):
+    """A command inside a machine ended with a status other than 0."""
+
+
+@dataclasses.dataclass
+class Result:
+    rc: int
+    out: str  # what it printed, standard error included
+
+    def json(self):
+        """The last line of the output that is a JSON object."""
+        for line in reversed(self.out.splitlines()):
+            if line.startswith("{"):
+                return json.loads(line)
+        raise ValueError(f"no JSON object in: {self.out!r}")
+
+
+class Qmp:
+    """QEMU's control channel."""
+
+    def __init__(self, path):
+        self._socket = connect(path)
+        self._file = self._socket.makefile("rw")
+        self._file.readline()  # the greeting
+        self("qmp_capabilities")
+
+    def __call__(self, command, **arguments):
+        self._file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self._file.flush()
+        for line in self._file:
+            reply = json.loads(line)
+            if "error" in reply:
+                raise RuntimeError(f"QMP {command}: {reply['error']['desc']}")
+            if "return" in reply:
+                return reply["return"]
+        raise RuntimeError(f"QMP {command}: QEMU is gone")
+
+
+def connect(path, timeout=20):
+    """Connects to a unix socket that another process is about to listen on."""
+    deadline = time.monotonic() + timeout
+    while True:
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            s.connect(str(path))
+            return s
+        except (FileNotFoundError, ConnectionRefusedError):
+            s.close()
+            if time.monotonic() > deadline:
+                raise Timeout(f"nobody listens on {path} after {timeout} s") from None
+            time.sleep(0.02)
+
+
+class Process:
+    """A command that runs inside a machine."""
+
+    def __init__(self, machine, ident, command):
+        self._machine, self._id, self.command = machine, ident, command
+        self._done = threading.Event()
+        self._rc = None
+
+    def finished(self, rc):
+        self._rc = rc
+        self._done.set()
+
+    def output(self):
+        """What it has printed so far."""
+        try:
+            return (self._machine.out_dir / f"{self._id}.log").read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    @property
+    def running(self):
+        return not self._done.is_set()
+
+    def kill(self, sig=signal.SIGKILL):
+        """Sends a signal to the command and all its children."""
+        self._machine.send(f"kill {self._id} {int(sig)}")
+
+    def wait(self, timeout=30, check=True):
+        deadline = time.monotonic() + timeout
+        while not self._done.wait(0.2):
+            self._machine.check_alive()
+            if time.monotonic() > deadline:
+                self.kill()
+                raise Timeout(f"{self._machine.name}: '{self.command}' still ran after {timeout} s; "
+                              f"so far: {self.output()[-2000:]}")
+        result = Result(self._rc, self.output())
+        if check and result.rc != 0:
+            raise CommandFailed(f"{self._machine.name}: '{self.command}' ended with status "
+                                f"{result.rc}: {result.out[-2000:]}")
+        return result
+
+    def wait_output(self, text, timeout=30):
+        """Waits until the output contains `text`; returns the output."""
+        deadline = time.monotonic() + timeout
+        while True:
+            done = self._done.is_set()
+            out = self.output()
+            if text in out:
+                return out
+            if done:
+                raise CommandFailed(f"{self._machine.name}: '{self.command}' ended (status "
+                                    f"{self._rc}) without saying '{text}': {out[-2000:]}")
+            if time.monotonic() > deadline:
+                raise Timeout(f"{self._machine.name}: '{self.command}' did not say '{text}' within "
+                              f"{timeout} s: {out[-2000:]}")
+            self._machine.check_alive()
+            time.sleep(0.05)
+
+
+class Machine:
+    """One emulated machine. Made and ended by Lab."""
+
+    def __init__(self, layout, kernel, initramfs, out_dir, network, hosts, server, shell=False):
+        self.name, self.spec, self.layout = layout.name, layout.spec, layout
+        self.out_dir = pathlib.Path(out_dir)
+        self.out_dir.mkdir(parents=True, exist_ok=True)
+        self._server = server
+        self._commands = {}
+        self._ready = threading.Event()
+        self._count = 0
+        self._said = queue.Queue()
+        run = layout.run_dir
+        self._serial_path = run / f"{self.name}.serial.sock"
+        self.shell_path = run / f"{self.name}.shell.sock"
+        (self.out_dir / "hosts").write_text("127.0.0.1 localhost\n" + "".join(
+            f"{address} {name}\n" for name, address in hosts.items()))
+        (self.out_dir / "machine.env").write_text(
+            f"MACHINE={self.name}\nADDRESS={hosts[self.name] if network else ''}\n"
+            f"SHELL_PORT={'1' if shell else ''}\n")
+        self._start_qemu(kernel, initramfs, network, shell)
+
+    # -- commands -----------------------------------------------------------------------------
+
+    def start(self, command):
+        """Starts a shell command inside the machine, as root."""
+        if not isinstance(command, str):
+            command = shlex.join(command)
+        self._count += 1
+        process = Process(self, self._count, command)
+        self._commands[self._count] = process
+        (self.out_dir / f"{self._count}.sh").write_text(command + "\n")
+        self.send(f"run {self._count}")
+        return process
+
+    def run(self, command, timeout=30, check=True):
+        """Runs a shell command and waits; returns Result. Raises if its status is not 0."""
+        return self.start(command).wait(timeout, check)
+
+    def wait_ready(self, timeout=90):
+        deadline = time.monotonic() + timeout
+        while not self._ready.wait(0.2):
+            self.check_alive()
+            if time.monotonic() > deadline:
+                raise Timeout(f"{self.name}: not up after {timeout} s: {self._console()[-2000:]}")
+
+    def load_modules(self):
+        """Loads what the machine's spec asks for."""
+        release = self.run("uname -r").out.strip()
+        for module in self.spec.modules:
+            self.run(LOAD[module].format(kmod=kmod_dir(release)), timeout=60)
+
+    # -- outside ------------------------------------------------------------------------------
+
+    def qmp(self, command, **arguments):
+        """A QMP command to the machine's QEMU; underscores in argument names become dashes."""
+        return self._qmp(command, **{k.replace("_", "-"): v for k, v in arguments.items()})
+
+    def server(self, command, device=None, **arguments):
+        """A request to the lab server about this machine's device."""
+        if device:
+            arguments["device"] = f"{self.name}.{device}"
+        return self._server.request(command, **arguments)
+
+    def counters(self, device):
+        """The lab server's counters of one of this machine's devices."""
+        reply = self.server("counters", device)
+        return reply["devices"][f"{self.name}.{device}"]
+
+    def check_alive(self):
+        if self._qemu.poll() is not None:
+            raise RuntimeError(f"{self.name}: QEMU ended with status {self._qemu.returncode}: "
+                               f"{self._qemu_log()[-1000:]} {self._console()[-2000:]}")
+
+    def kernel_log(self):
+        parts = [self.out_dir / "kmsg.log", self.out_dir / "console.log"]
+        return "\n".join(p.read_text(errors="replace") for p in parts if p.exists())
+
+    def kernel_complaints(self):
+        """Lines of the kernel log that must not be there."""
+        return kernel_log.complaints(self.kernel_log())
+
+    def stop(self):
+        """Powers the machine off; kills it if it does not obey."""
+        if self._qemu.poll() is None:
+            try:
+                self.send("poweroff")
+                self._qemu.wait(5)
+            except (OSError, subprocess.TimeoutExpired):
+                self._qemu.kill()
+        self._qemu.wait()
+        self._serial.close()
+        self._log.close()
+
+    def kill(self):
+        """Pulls the plug."""
+        self._qemu.kill()
+        self._qemu.wait()
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def send(self, line):
+        self._serial.sendall((line + "\n").encode())
+
+    def _start_qemu(self, kernel, initramfs, network, shell):
+        run, out = self.layout.run_dir, self.out_dir
+        append = ("console=ttyS0 panic=-1 quiet loglevel=4 tsc=reliable random.trust_cpu=on "
+                  "no_timer_check mitigations=off")
+        if self.layout.topology.iommu:
+            append += " intel_iommu=on"
+        share = "security_model=none,multidevs=remap"
+        args = [
+            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-kernel", str(kernel), "-initrd", str(initramfs), "-append", append,
+            *self.layout.qemu,
+            "-serial", f"file:{out}/console.log",
+            "-serial", f"unix:{self._serial_path},server=on,wait=off",
+            "-qmp", f"unix:{run}/{self.name}.qmp.sock,server=on,wait=off",
+            "-virtfs", f"local,path=/src/build/root,mount_tag=root,readonly=on,{share}",
+            "-virtfs", f"local,path=/src,mount_tag=src,readonly=on,{share}",
+            "-virtfs", f"local,path={out},mount_tag=out,{share}",
+            *network,
+        ]
+        if shell:
+            args += ["-serial", f"unix:{self.shell_path},server=on,wait=off"]
+        self._log = open(out / "qemu.log", "w")
+        self._log.write(shlex.join(args) + "\n")
+        self._log.flush()
+        self._qemu = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=self._log,
+                                      stderr=subprocess.STDOUT)
+        try:
+            self._serial = connect(self._serial_path)
+            self._qmp = Qmp(run / f"{self.name}.qmp.sock")
+        except Timeout:
+            self.check_alive()
+            raise
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self):
+        """Follows what tools/lab/guest/main says."""
+        try:
+            for raw in self._serial.makefile("r", errors="replace"):
+                word, *rest = raw.split() or [""]
+                if word == "ready":
+                    self._ready.set()
+                elif word == "done" and len(rest) == 2:
+                    self._commands[int(rest[0])].finished(int(rest[1]))
+        except (OSError, ValueError):
+            pass  # the socket was closed by stop()
+
+    def _console(self):
+        path = self.out_dir / "console.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def _qemu_log(self):
+        return (self.out_dir / "qemu.log").read_text(errors="replace")
+
+
+def kmod_dir(release):
+    """Where the modules of this project were built for a kernel: 7.3.4+deb13-amd64 -> 7.3."""
+    return "/src/build/lab/kmod-" + ".".join(release.split(".")[:2])
+
+
+LOAD = {
+    "efa": "modprobe -a ib_uverbs rdma_ucm && insmod /src/build/lab/efa/efa.ko",
+    "p2prdma": "insmod {kmod}/p2prdma.ko",
+}

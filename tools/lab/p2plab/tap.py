@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+"""Test Anything Protocol, written as results come in."""
+
+
+class Tap:
+    """Collects the results of one scenario and writes them to `stream`."""
+
+    def __init__(self, name, stream):
+        self.name, self._stream = name, stream
+        self.passed = self.failed = self.skipped = 0
+        self.failures = []
+        self._late = []
+
+    def ok(self, condition, description):
+        self._count(bool(condition))
+        if not condition:
+            self.failures.append(description)
+        self._line(f"{'ok' if condition else 'not ok'} {self._number()} - {description}")
+        return bool(condition)
+
+    def skip(self, description, reason):
+        self.skipped += 1
+        self._line(f"ok {self._number()} - {description} # SKIP {reason}")
+
+    def diag(self, text):
+        for line in str(text).splitlines():
+            self._line(f"# {line}")
+
+    def fail_later(self, description):
+        """A failure that is known only when the machines are off."""
+        self._late.append(description)
+
+    def end(self):
+        if self._late:
+            for line in self._late[:20]:
+                self.diag(line)
+            self.ok(False, f"{len(self._late)} complaints in kernel or server logs; "
+                           f"the first: {self._late[0]}")
+        if self.passed + self.failed + self.skipped == 0:
+            self.ok(False, f"{self.name} proves something")
+        self._line(f"1..{self._number()}")
+
+    def absorb(self, text, prefix):
+        """Takes over the results of a program that printed TAP."""
+        for line in text.splitlines():
+            if line.startswith(("ok ", "not ok ")):
+                good, _, rest = line.partition("ok ")
+                description = rest.partition(" - ")[2] or rest
+                if "# SKIP" in description.upper():
+                    what, _, reason = description.partition("#")
+                    self.skip(f"{prefix}: {what.strip()}", reason.strip()[5:])
+                else:
+                    self.ok(not good, f"{prefix}: {description}")
+            elif line.startswith("Bail out"):
+                self.ok(False, f"{prefix}: {line}")
+
+    def _count(self, good):
+        if good:
+            self.passed += 1
+        else:
+            self.failed += 1
+
+    def _number(self):
+        return self.passed + self.failed + self.skipped
+
+    def _line(self, text):
+        self._stream.write(text + "\n")
+        self._stream.flush()
