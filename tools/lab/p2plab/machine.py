@@ -183,6 +183,10 @@ class Machine:
         for module in self.spec.modules:
             self.run(LOAD[module].format(kmod=kmod_dir(release)), timeout=60)
 
+    def path_of(self, path):
+        """How a file of the lab's root is called inside the machine."""
+        return str(pathlib.Path(path).resolve())
+
     # -- outside ------------------------------------------------------------------------------
 
     def qmp(self, command, **arguments):

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+"""All tests of the project, part by part; ends with "N passed, N failed, N skipped".
+
+Runs inside the lab's root. Each part's output is kept in build/check/.
+"""
+
+import argparse
+import glob
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as xml
+
+OUT = pathlib.Path("build/check")
+SANITIZE = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+started = time.monotonic()
+
+
+class Counts:
+    def __init__(self, passed=0, failed=0, skipped=0):
+        self.passed, self.failed, self.skipped = passed, failed, skipped
+
+    def __iadd__(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        return self
+
+    def __str__(self):
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def say(text):
+    print(f"[{time.monotonic() - started:4.0f}s] {text}", flush=True)
+
+
+def logged(name, command, **more):
+    """Runs a command with its output in build/check/NAME.log; returns its status."""
+    with open(OUT / f"{name}.log", "w") as log:
+        return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False, **more).returncode
+
+
+def tail(name, lines=40):
+    text = (OUT / f"{name}.log").read_text(errors="replace").splitlines()
+    print("\n".join("    " + line for line in text[-lines:]), flush=True)
+
+
+def catch2(name, program, *arguments, timeout=300):
+    """Runs a Catch2 program; one result for each test case."""
+    report = OUT / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    try:
+        status = logged(name, [program, *arguments, "--reporter", "compact",
+                               "--reporter", f"junit::out={report}"], timeout=timeout)
+    except subprocess.TimeoutExpired:
+        status = "none: a time limit of %d s" % timeout
+    counts = Counts()
+    try:
+        cases = xml.parse(report).getroot().iter("testcase")
+    except (OSError, xml.ParseError):
+        cases = []
+    for case in cases:
+        if case.find("failure") is not None or case.find("error") is not None:
+            counts.failed += 1
+        elif case.find("skipped") is not None:
+            counts.skipped += 1
+            print(f"    skipped: {case.get('name')}: {case.find('skipped').get('message', '')}")
+        else:
+            counts.passed += 1
+    if status != 0 and counts.failed == 0 or counts.passed == 0:
+        counts.failed += 1
+        print(f"    {program} ended with status {status}")
+    if counts.failed:
+        tail(name)
+    return counts
+
+
+def unit():
+    """The unit tests."""
+    return catch2("unit", "build/lab/unit-tests")
+
+
+def unit_sanitized():
+    """The unit tests under address and undefined-behaviour sanitizers."""
+    if logged("unit-asan-build", ["make", "-j2", "B=build/asan", "OPT=-O1 -g1", f"SAN={SANITIZE}",
+                                  "build/asan/unit-tests"]) != 0:
+        tail("unit-asan-build")
+        return Counts(failed=1)
+    return catch2("unit-asan", "build/asan/unit-tests", timeout=600)
+
+
+def module_builds():
+    """The module compiles without a warning (W=1) for each kernel of the root."""
+    counts = Counts()
+    for headers in sorted(glob.glob("/usr/src/linux-headers-*-amd64")):
+        release = headers.rpartition("linux-headers-")[2]
+        name = f"kmod-{release}"
+        subprocess.run(["rm", "-rf", OUT / name], check=True)
+        status = logged(name, ["scripts/build-kmod", headers, str(OUT / name), "W=1"])
+        log = (OUT / f"{name}.log").read_text()
+        warnings = [l for l in log.splitlines() if re.search(r"\b(warning|WARNING|error):", l)
+                    and "BTF" not in l]
+        if status == 0 and not warnings:
+            counts.passed += 1
+        else:
+            counts.failed += 1
+            print(f"    for kernel {release}: status {status}; " + "; ".join(warnings[:5]))
+    return counts
+
+
+def programs(directory):
+    """Programs in a directory that test something by themselves: status 0 passed, 77 skipped."""
+    counts = Counts()
+    for path in sorted(glob.glob(f"{directory}/*")):
+        if not os.access(path, os.X_OK):
+            continue
+        name = pathlib.Path(path).name
+        status = logged(name, [path])
+        if status == 0:
+            counts.passed += 1
+        elif status == 77:
+            counts.skipped += 1
+            print(f"    skipped: {name}:")
+            tail(name, 1)
+        else:
+            counts.failed += 1
+            print(f"    {path} ended with status {status}:")
+            tail(name)
+    return counts
+
+
+def commands():
+    """The commands as a user calls them, with good and bad arguments."""
+    return programs("tests/commands")
+
+
+def scenarios(arguments):
+    """Scenarios in emulated machines."""
+    command = ["tools/lab/lab", "run", *(["--long"] if arguments.long else []), *arguments.scenario]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    last = ""
+    for line in process.stdout:
+        if re.fullmatch(r"\d+ passed, \d+ failed, \d+ skipped\n", line):
+            last = line
+        else:
+            print("    " + line, end="", flush=True)
+    status = process.wait()
+    if not last:
+        return Counts(failed=1)
+    counts = Counts(*map(int, re.findall(r"\d+", last)))
+    if status != 0 and counts.failed == 0:
+        counts.failed += 1
+    return counts
+
+
+def demo():
+    """make demo, and what it reports."""
+    return programs("tests/demo")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--long", action="store_true", help="also what takes longer")
+    parser.add_argument("--only", help="parts, by name: unit,unit_sanitized,...")
+    parser.add_argument("scenario", nargs="*", help="only these scenarios (lab run --help)")
+    arguments = parser.parse_args()
+    OUT.mkdir(parents=True, exist_ok=True)
+    parts = [unit, unit_sanitized, module_builds, commands, demo, scenarios]
+    if arguments.only:
+        parts = [p for p in parts if p.__name__ in arguments.only.split(",")]
+    total = Counts()
+    for part in parts:
+        say(f"{part.__name__}: {part.__doc__}")
+        counts = part(arguments) if part is scenarios else part()
+        say(f"{part.__name__}: {counts}")
+        total += counts
+    say("done; logs are in build/check and build/run")
+    print(total)
+    return 1 if total.failed or total.passed == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
