@@ -45,7 +45,7 @@ class Demo:
         traffic = HostTraffic(a, b)
         before = traffic.wait_flowing()
         self._say(f"sending {self._name} ({picture.count(self._bytes)}) into the card of machine A")
-        receiver = a.start("p2prdma recv --card 0 --out /tmp/received --json")
+        receiver = a.start("p2prdma recv --card 0 --out /run/out/received --json")
         receiver.wait_output("listening", 20)
         limit = 60 + self._bytes // MIB
         sender = b.start(f"p2prdma send {b.path_of(self._path)} --to a --json")
@@ -58,8 +58,9 @@ class Demo:
         if not regions:
             raise Failed("the adapter model does not know the region of the file")
         routes = {k: sum(r["bytes_written"].get(k, 0) for r in regions) for k in ROUTES}
-        digest = hashlib.sha256(self._path.read_bytes()).hexdigest()
-        on_a = a.run("sha256sum /tmp/received", timeout=120).out.split()[0]
+        arrived = a.out_dir / "received"
+        digest, on_a = digest_of(self._path), digest_of(arrived)
+        arrived.unlink()
         return {
             "file": self._name,
             "file_bytes": self._bytes,
@@ -86,6 +87,11 @@ def check(report):
                      "through the PCIe switch of machine A")
     if report["concurrent_host_bytes"] <= 0:
         raise Failed("the hosts' own traffic stood still during the transfer")
+
+
+def digest_of(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def regions_of(machine):

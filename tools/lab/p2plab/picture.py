@@ -9,7 +9,7 @@ def count(n):
 
 def box(title, lines, width):
     """A frame with a title; every line is padded to `width`."""
-    top = f"┌─ {title} " + "─" * (width - len(title) - 2) + "┐"
+    top = f"┌─ {title} " + "─" * (width - len(title) - 3) + "┐"
     body = [f"│ {line:{width - 1}}│" for line in lines]
     return [top, *body, "└" + "─" * width + "┘"]
 
