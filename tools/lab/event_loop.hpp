@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #pragma once
 
+#include "tools/lab/unique_fd.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -21,7 +23,6 @@ public:
     using TimerId = std::uint64_t;
 
     EventLoop();
-    ~EventLoop();
     EventLoop(const EventLoop&) = delete;
     EventLoop& operator=(const EventLoop&) = delete;
 
@@ -50,15 +51,21 @@ private:
         Callback writable;
     };
 
+    using Timers = std::multimap<Clock::time_point, std::pair<TimerId, Callback>>;
+
+    void set_events(int fd, int operation, bool writable);
+    void dispatch(int fd, std::uint32_t events);
     void run_posted();
     void run_timers();
-    int poll_timeout(std::chrono::milliseconds limit) const;
+    std::chrono::nanoseconds wait_time(std::chrono::nanoseconds limit) const;
+    void round(std::chrono::nanoseconds limit);
 
-    int epoll_fd_ = -1;
+    UniqueFd epoll_;
     bool stopped_ = false;
     std::unordered_map<int, Watch> watches_;
     std::vector<Callback> posted_;
-    std::multimap<Clock::time_point, std::pair<TimerId, Callback>> timers_;
+    Timers timers_;
+    std::unordered_map<TimerId, Timers::iterator> timer_index_;
     TimerId next_timer_ = 1;
 };
 

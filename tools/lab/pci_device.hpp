@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tools/lab/dma_engine.hpp"
+#include "tools/lab/mapped_memory.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -24,8 +25,8 @@ struct PciIdentity {
     std::uint16_t device;
     std::uint32_t class_code; ///< 24 bits: base class, subclass, interface
     std::uint8_t revision = 0;
-    unsigned msix_vectors = 0;  ///< 0: no MSI-X capability
-    unsigned msix_bar = 0;      ///< BAR of table and pending bits
+    unsigned msix_vectors = 0; ///< 0: no MSI-X capability
+    unsigned msix_bar = 0;     ///< BAR of table and pending bits
     std::uint32_t msix_table_offset = 0;
     std::uint32_t msix_pba_offset = 0;
 };
@@ -40,8 +41,8 @@ struct Bar {
     Kind kind = Kind::none;
     bool is_64bit = false; ///< takes the next BAR's place as well
     bool prefetchable = false;
-    std::uint64_t size = 0; ///< power of two
-    int memory_fd = -1;     ///< Kind::memory: a memfd of `size` bytes, owned by the device
+    std::uint64_t size = 0;      ///< power of two
+    int memory_fd = -1;          ///< Kind::memory: a memfd of `size` bytes, owned by the device
     std::span<std::byte> memory; ///< Kind::memory: the same, mapped here
 };
 
@@ -74,7 +75,13 @@ public:
     /// Sets the counters that describe() shows to 0.
     virtual void reset_counters();
 
-    /// Raises MSI-X vector `vector`. Nothing happens while MSI-X or bus mastering is off.
+    /// A request of the control socket's "device" command, such as a fault to inject; its keys are
+    /// the model's own. Returns what to reply. Throws std::invalid_argument with one sentence if
+    /// the request makes no sense; the default always does.
+    virtual nlohmann::json control(const nlohmann::json& request);
+
+    /// Raises MSI-X vector `vector`. Nothing happens while MSI-X or bus mastering is off. A vector
+    /// that QEMU has not set up yet stays pending until it does.
     void raise(unsigned vector);
     DmaEngine& dma() { return dma_; }
     EventLoop& loop() { return loop_; }
@@ -86,16 +93,20 @@ public:
     /// The bus address that the guest gave BAR `bar`, or 0 while memory decoding is off.
     std::uint64_t bar_address(unsigned bar) const;
     bool bus_master() const;
+    bool memory_enabled() const;
     void config_read(std::uint32_t offset, std::span<std::byte> into) const;
     void config_write(std::uint32_t offset, std::span<const std::byte> data);
-    /// Resets the function: configuration registers, interrupts, waiting DMA, then reset().
+    /// Resets the function: configuration registers, waiting DMA and interrupts, then reset().
+    /// The BARs' addresses stay: QEMU keeps them over an FLR, and clears them itself otherwise.
     void function_reset();
 
     /// An access by a peer: like bar_read() and bar_write(), also for Bar::Kind::memory. Writes
     /// longer than 8 bytes to a trapped BAR arrive at the model as aligned pieces of at most 8.
     void peer_read(unsigned bar, std::uint64_t offset, std::span<std::byte> into);
     void peer_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> data);
-    std::uint64_t interrupts() const { return interrupts_; } ///< raised since reset_counters()
+    std::uint64_t interrupts() const { return interrupts_; } ///< raised since clear_counters()
+    /// Sets all counters to 0: interrupts, DMA, and by reset_counters() the model's own.
+    void clear_counters();
     /// @}
 
 protected:
@@ -105,6 +116,22 @@ protected:
 private:
     friend class VfioUserServer;
     friend class Machine;
+    friend class DmaEngine;
+
+    void build_header();
+    void build_pcie_capability();
+    void build_msix_capability();
+    void set_config(std::uint32_t offset, unsigned bytes, std::uint32_t value,
+                    std::uint32_t writable = 0);
+    std::uint32_t config_value(std::uint32_t offset, unsigned bytes) const;
+    void add_bar(unsigned bar, Bar::Kind kind, std::uint64_t size, bool is_64bit,
+                 bool prefetchable);
+    void config_changed();
+    /// All registers as after power on: QEMU is gone, and with it the machine.
+    void power_on();
+    void set_interrupt(unsigned vector, int eventfd);
+    void signal(unsigned vector);
+    bool read_pending_bits(unsigned bar, std::uint64_t offset, std::span<std::byte> into) const;
 
     EventLoop& loop_;
     std::string name_;
@@ -112,10 +139,15 @@ private:
     std::array<Bar, 6> bars_{};
     std::array<std::byte, 4096> config_{};
     std::array<std::byte, 4096> config_writable_{}; ///< mask: the bits that software may change
-    std::vector<int> msix_eventfds_;
+    std::array<std::byte, 4096> config_default_{};  ///< as after reset
+    std::array<UniqueFd, 6> bar_fds_;
+    std::array<MappedMemory, 6> bar_memory_;
+    std::vector<UniqueFd> msix_eventfds_;
+    std::vector<bool> msix_pending_; ///< raised while QEMU had no eventfd for the vector
     bool msix_enabled_ = false;
     std::uint64_t interrupts_ = 0;
     Machine* machine_ = nullptr;
+    int switch_id_ = -1; ///< given by the machine; -1: below a root port of its own
     DmaEngine dma_;
 };
 
