@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What differs between the kernels that the module builds on. Kbuild probes the
+ * kernel's headers and defines P2PRDMA_HAVE_*; no version number is compared.
+ */
+#ifndef P2PRDMA_COMPAT_H
+#define P2PRDMA_COMPAT_H
+
+#include <linux/dma-buf.h>
+#include <linux/module.h>
+#include <linux/pci-p2pdma.h>
+#ifdef P2PRDMA_HAVE_PHYS_VEC
+#include <linux/dma-buf-mapping.h>
+#endif
+
+#ifdef P2PRDMA_IMPORT_NS_TOKEN
+#define P2P_IMPORT_DMA_BUF() MODULE_IMPORT_NS(DMA_BUF)
+#else
+#define P2P_IMPORT_DMA_BUF() MODULE_IMPORT_NS("DMA_BUF")
+#endif
+
+/*
+ * With a p2pdma provider the kernel decides how a device reaches a BAR.
+ * Without, the module maps by dma_map_resource() and decides in reach.c.
+ */
+#if defined(P2PRDMA_HAVE_PHYS_VEC) && IS_ENABLED(CONFIG_PCI_P2PDMA)
+#define P2P_HAVE_PROVIDER 1
+#else
+#define P2P_HAVE_PROVIDER 0
+#endif
+
+#ifdef P2PRDMA_HAVE_REVOCABLE
+#define P2P_HAVE_REVOCABLE 1
+#else
+#define P2P_HAVE_REVOCABLE 0
+/* An importer that cannot be revoked looks like one that can: assume the worst. */
+static inline bool dma_buf_attach_revocable(struct dma_buf_attachment *attach)
+{
+	return false;
+}
+#endif
+
+#ifndef P2PRDMA_HAVE_INVALIDATE
+static inline void dma_buf_invalidate_mappings(struct dma_buf *dmabuf)
+{
+	dma_buf_move_notify(dmabuf);
+}
+#endif
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef P2PRDMA_MEMORY_H
+#define P2PRDMA_MEMORY_H
+
+#include <linux/list.h>
+#include <linux/pid.h>
+#include <linux/sched.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+
+struct dma_buf;
+struct file;
+struct p2p_card;
+struct p2prdma_mem_alloc;
+struct vm_area_struct;
+
+/**
+ * struct p2p_mem - a range of card memory, exported as a dma-buf
+ * @card: the card it is a part of; referenced
+ * @dmabuf: the dma-buf, whose release frees this object
+ * @card_node: in @card->mems
+ * @held_node: in the list of those that are being revoked
+ * @offset: of the range in the card's memory, bytes
+ * @size: of the range, bytes
+ * @cache: enum p2prdma_cache
+ * @policy: enum p2prdma_policy
+ * @owner: the process that allocated it; referenced. For messages only
+ * @owner_comm: its name then
+ * @mapped: mappings that importers hold; guarded by the dma_resv
+ * @pins: pins that importers hold; guarded by the dma_resv
+ * @revoked: no importer may map it; guarded by the dma_resv
+ * @unmapped: woken when @mapped falls to 0
+ */
+struct p2p_mem {
+	struct p2p_card *card;
+	struct dma_buf *dmabuf;
+	struct list_head card_node;
+	struct list_head held_node;
+	u64 offset;
+	u64 size;
+	u32 cache;
+	u32 policy;
+	struct pid *owner;
+	char owner_comm[TASK_COMM_LEN];
+	unsigned int mapped;
+	unsigned int pins;
+	bool revoked;
+	wait_queue_head_t unmapped;
+};
+
+/* memory.c */
+struct dma_buf *p2p_mem_export(struct p2p_card *card,
+			       const struct p2prdma_mem_alloc *args);
+void p2p_mem_release(struct dma_buf *dmabuf);
+phys_addr_t p2p_mem_phys(const struct p2p_mem *mem);
+void p2p_mem_revoke_all(struct p2p_card *card);
+void p2p_mem_restore_all(struct p2p_card *card);
+
+/* mmap.c */
+int p2p_mem_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma);
+
+#endif
