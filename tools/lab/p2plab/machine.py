@@ -181,7 +181,8 @@ class Machine:
         """Loads what the machine's spec asks for."""
         release = self.run("uname -r").out.strip()
         for module in self.spec.modules:
-            self.run(LOAD[module].format(kmod=kmod_dir(release)), timeout=60)
+            parameters = TESTDEV_IDS if self.spec.card == "pci" else ""
+            self.run(LOAD[module].format(kmod=kmod_dir(release), parameters=parameters), timeout=60)
 
     def path_of(self, path):
         """How a file of the lab's root is called inside the machine."""
@@ -300,5 +301,6 @@ def kmod_dir(release):
 
 LOAD = {
     "efa": "modprobe -a ib_uverbs rdma_ucm && insmod /src/build/lab/efa/efa.ko",
-    "p2prdma": "insmod {kmod}/p2prdma.ko",
+    "p2prdma": "insmod {kmod}/p2prdma.ko {parameters}",
 }
+TESTDEV_IDS = "ids=1b36:0005"  # QEMU's pci-testdev has no driver of its own
