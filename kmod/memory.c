@@ -74,15 +74,20 @@ static int mem_zero(struct p2p_mem *mem)
  */
 static int mem_reserve_cache(struct p2p_mem *mem)
 {
+	int ret;
+
 	if (mem->cache != P2PRDMA_CACHE_WC)
 		return 0;
-	return arch_io_reserve_memtype_wc(p2p_mem_phys(mem), mem->size);
+	ret = arch_io_reserve_memtype_wc(p2p_mem_phys(mem), mem->size);
+	mem->cache_reserved = !ret;
+	return ret;
 }
 
 static void mem_unreserve_cache(struct p2p_mem *mem)
 {
-	if (mem->cache == P2PRDMA_CACHE_WC)
+	if (mem->cache_reserved)
 		arch_io_free_memtype_wc(p2p_mem_phys(mem), mem->size);
+	mem->cache_reserved = false;
 }
 
 static struct p2p_mem *mem_alloc(struct p2p_card *card,
@@ -120,7 +125,6 @@ err_free:
 
 static void mem_free(struct p2p_mem *mem)
 {
-	mem_unreserve_cache(mem);
 	p2p_pool_free(&mem->card->pool, mem->offset, mem->size);
 	put_pid(mem->owner);
 	put_device(&mem->card->dev);
@@ -171,6 +175,7 @@ struct dma_buf *p2p_mem_export(struct p2p_card *card,
 	return dmabuf;
 
 err_free:
+	mem_unreserve_cache(mem);
 	mem_free(mem);
 	return ERR_PTR(ret);
 }
@@ -187,6 +192,7 @@ void p2p_mem_release(struct dma_buf *dmabuf)
 
 	mutex_lock(&mem->card->mems_lock);
 	list_del(&mem->card_node);
+	mem_unreserve_cache(mem);
 	mutex_unlock(&mem->card->mems_lock);
 	mem_free(mem);
 }
@@ -274,6 +280,17 @@ static void mem_send_uevent(struct p2p_card *card)
 	kobject_uevent_env(&card->dev.kobj, KOBJ_CHANGE, env);
 }
 
+/* The addresses may belong to another device soon: nothing may be left there. */
+static void mem_unreserve_all(struct p2p_card *card)
+{
+	struct p2p_mem *mem;
+
+	mutex_lock(&card->mems_lock);
+	list_for_each_entry(mem, &card->mems, card_node)
+		mem_unreserve_cache(mem);
+	mutex_unlock(&card->mems_lock);
+}
+
 /**
  * p2p_mem_revoke_all() - take a card's memory from everybody
  * @card: the card, whose state forbids new use; device_lock is held
@@ -296,6 +313,8 @@ void p2p_mem_revoke_all(struct p2p_card *card)
 	list_for_each_entry(mem, &held, held_node)
 		mem_wait_unmapped(mem);
 	mem_drop_all(&held);
+	if (p2p_card_usable(card) == -ENODEV)
+		mem_unreserve_all(card);
 }
 
 /**

@@ -23,6 +23,8 @@ struct vm_area_struct;
  * @offset: of the range in the card's memory, bytes
  * @size: of the range, bytes
  * @cache: enum p2prdma_cache
+ * @cache_reserved: the platform knows of @cache; guarded by @card->mems_lock
+ *	once the memory is exported
  * @policy: enum p2prdma_policy
  * @owner: the process that allocated it; referenced. For messages only
  * @owner_comm: its name then
@@ -39,6 +41,7 @@ struct p2p_mem {
 	u64 offset;
 	u64 size;
 	u32 cache;
+	bool cache_reserved;
 	u32 policy;
 	struct pid *owner;
 	char owner_comm[TASK_COMM_LEN];

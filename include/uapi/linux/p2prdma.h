@@ -17,11 +17,13 @@
  * - EINVAL: @size is smaller than the first published version of the
  *   structure, or a value is out of its documented range.
  * - E2BIG: @size is larger than the kernel's structure and the tail that the
- *   kernel does not know is not all zero.
+ *   kernel does not know is not all zero; or @size is larger than a page.
  * - EOPNOTSUPP: an unknown flag bit or reserved member is set, or this card
  *   or kernel lacks what was asked for.
  * - EFAULT: the structure lies outside the caller's memory.
- * - ENODEV: the card has been removed or unbound.
+ * - ENODEV: the card has been removed or unbound, or has not come back from a
+ *   reset.
+ * - EBUSY: the card is being reset; later it may work again.
  */
 #ifndef _UAPI_LINUX_P2PRDMA_H
 #define _UAPI_LINUX_P2PRDMA_H
@@ -130,8 +132,12 @@ enum p2prdma_policy {
  *	mappings and importers. mmap() with MAP_SHARED works on it.
  * @__reserved: must be 0
  *
+ * A private mapping of @fd is refused (EINVAL). A child made by fork() has the
+ * descriptor but not the mapping. An access after the card is gone, or while it
+ * is being reset, raises SIGBUS.
+ *
  * Errors: EINVAL: length 0 or overflowing, alignment no power of two, cache or
- * policy unknown. ENOSPC: the card has no free range that large. EOPNOTSUPP:
+ * policy unknown. EACCES: the card is not open for writing. ENOSPC: the card has no free range that large. EOPNOTSUPP:
  * the card has no memory, or the policy needs a capability that is absent.
  * EMFILE, ENFILE: no descriptor left. ENOMEM: out of kernel memory. EINTR: a
  * fatal signal arrived while the memory was being zeroed.
@@ -181,10 +187,11 @@ struct p2prdma_pci_addr {
  * @peer: in: the device that would access the card's memory
  * @reach: out: one of enum p2prdma_reach
  * @distance: out: hops between the two as the kernel counts them, -1 if refused
- * @card_port: out: the root port (or topmost bridge) above the card
+ * @card_port: out: the root port (or topmost bridge) above the card; the card
+ *	itself if it sits on the root bus
  * @peer_port: out: the same for @peer; equal to @card_port below one port
  * @common: out: valid if @reach is P2PRDMA_REACH_SWITCH: the lowest bridge
- *	above both. Otherwise the host bridge's own function (00.0 of the
+ *	above both, or the card itself if that is what @peer names. Otherwise the host bridge's own function (00.0 of the
  *	card's root bus), whether or not a device answers there.
  * @host_vendor: out: PCI vendor id of that host bridge, 0xffff if none answers
  * @host_device: out: its device id

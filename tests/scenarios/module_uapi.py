@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+"""The module with each of its card drivers: binding, and the tests of its ABI."""
+
+from p2plab import scenario
+
+
+@scenario("one-switch/{},efas=0,modules=p2prdma", each=["ivshmem", "pci", "refcard"])
+def passes_tests(lab):
+    """A card of each driver passes the tests of the ABI, and is then as it was before."""
+    a = lab["a"]
+    lab.is_equal(a.run("cat /sys/class/p2prdma/card0/driver").out.strip(), a.spec.card,
+                 "the right driver has the card")
+    before = a.run("cat /sys/class/p2prdma/card0/mem_free").out
+    for test in ("uapi_test", "uapi_mmap_test"):
+        result = a.run(f"/src/build/lab/guest/{test}", timeout=60, check=False)
+        lab.diag(result.out[-3000:])
+        lab.is_equal(result.rc, 0, test)
+    lab.is_equal(a.run("cat /sys/class/p2prdma/card0/mem_free").out, before, "all memory is free")
