@@ -75,15 +75,15 @@ unit_deps := $(filter-out %/main.o,$(call obj,$(lib_src) $(tool_src) $(lab_src))
 $(unit): $(call obj,$(unit_src)) $(unit_deps)
 	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $^ -lCatch2Main -lCatch2 -libverbs -lefa -lmd -lpthread
 
-$(guest): $(B)/guest/%: $(B)/obj/tests/guest/%.o $(lib_so)
-	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $< -L$(B) -lp2prdma '-Wl,-rpath,$$ORIGIN/..' \
-		-lCatch2Main -lCatch2 -libverbs -lefa -lpthread
+# Programs for the machines may use the command's objects, too.
+$(B)/tool.a: $(filter-out %/main.o,$(call obj,$(tool_src)))
+	@rm -f $@
+	$(if $(V),,@echo "  AR      $@" &&) $(AR) rcs $@ $^
 
-$(bench): $(B)/bench/%: $(B)/obj/tests/bench/%.o $(lib_so)
+$(guest) $(bench): $(B)/%: $(B)/obj/tests/%.o $(B)/tool.a $(lib_so)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $< -L$(B) -lp2prdma '-Wl,-rpath,$$ORIGIN/..' \
-		-libverbs -lefa -lpthread
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $< $(B)/tool.a -L$(B) -lp2prdma \
+		'-Wl,-rpath,$$ORIGIN/..' -lCatch2Main -lCatch2 -libverbs -lefa -lmd -lpthread
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 

@@ -9,6 +9,7 @@ import tempfile
 
 from .machine import Machine
 from .server import Server
+from .tap import absorb_junit
 from .topology import Layout, Spec
 
 NAMES = "abcdefgh"
@@ -76,6 +77,17 @@ class Lab:
 
     def skip(self, description, reason):
         self._tap.skip(description, reason)
+
+    def guest_tests(self, machine, program, arguments="", timeout=60):
+        """Runs a Catch2 program of tests/guest in a machine; one TAP line for each test case."""
+        report = machine.out_dir / f"{program}.xml"
+        result = machine.run(f"/src/build/lab/guest/{program} {arguments} --reporter compact "
+                             f"--reporter junit::out=/run/out/{program}.xml", timeout, check=False)
+        failed = absorb_junit(report, self._tap)
+        if result.rc != 0 and not failed:
+            self.ok(False, f"{program} ended with status {result.rc}")
+        if result.rc != 0:
+            self.diag(result.out)
 
     # -- inside -------------------------------------------------------------------------------
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """Test Anything Protocol, written as results come in."""
 
+import xml.etree.ElementTree as xml
+
 
 class Tap:
     """Collects the results of one scenario and writes them to `stream`."""
@@ -40,20 +42,6 @@ class Tap:
             self.ok(False, f"{self.name} proves something")
         self._line(f"1..{self._number()}")
 
-    def absorb(self, text, prefix):
-        """Takes over the results of a program that printed TAP."""
-        for line in text.splitlines():
-            if line.startswith(("ok ", "not ok ")):
-                good, _, rest = line.partition("ok ")
-                description = rest.partition(" - ")[2] or rest
-                if "# SKIP" in description.upper():
-                    what, _, reason = description.partition("#")
-                    self.skip(f"{prefix}: {what.strip()}", reason.strip()[5:])
-                else:
-                    self.ok(not good, f"{prefix}: {description}")
-            elif line.startswith("Bail out"):
-                self.ok(False, f"{prefix}: {line}")
-
     def _count(self, good):
         if good:
             self.passed += 1
@@ -66,3 +54,22 @@ class Tap:
     def _line(self, text):
         self._stream.write(text + "\n")
         self._stream.flush()
+
+
+def absorb_junit(path, tap):
+    """Takes over the test cases of a JUnit report; returns how many failed."""
+    try:
+        cases = list(xml.parse(path).getroot().iter("testcase"))
+    except (OSError, xml.ParseError):
+        tap.ok(False, f"{path.name} was written")
+        return 1
+    failed = 0
+    for case in cases:
+        skipped = case.find("skipped")
+        bad = case.find("failure") is not None or case.find("error") is not None
+        failed += bad
+        if skipped is not None:
+            tap.skip(case.get("name"), skipped.get("message") or (skipped.text or "").strip())
+        else:
+            tap.ok(not bad, case.get("name"))
+    return failed

@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+"""Measurements, into build/bench/NAME.json. Runs inside the lab's root.
+
+Times are of emulated machines and say nothing about hardware: counts are what
+counts, and ratios between two ways measured in the same run.
+"""
+
+import json
+import pathlib
+import sys
+
+sys.dont_write_bytecode = True
+TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tools/lab"))
+from p2plab.lab import Lab  # noqa: E402
+
+OUT = TOP / "build/bench"
+PROGRAMS = "/src/build/lab/bench"
+PAYLOAD = 65536
+
+
+def memory(lab):
+    """Allocation and registration of 1 MiB, card beside host."""
+    report = lab["a"].run(f"{PROGRAMS}/memory", timeout=120).json()
+    card, host = report["card_register_deregister"], report["host_register_deregister"]
+    report["registration_card_to_host"] = round(card["microseconds"] / host["microseconds"], 2)
+    return report
+
+
+def messages(counters):
+    """All vfio-user messages of a device, in both directions."""
+    return sum(counters["vfio_user"].values())
+
+
+def copied(counters):
+    """Payload bytes that an adapter's DMA engine copied."""
+    return sum(counters["dma"]["read"].values()) + sum(counters["dma"]["written"].values())
+
+
+def rdma_write(lab):
+    """RDMA writes of 64 KiB into card memory and into host memory, counted and timed."""
+    a = lab["a"]
+    report = {"payload_bytes": PAYLOAD}
+    for target in ("host", "card"):
+        before = [a.counters(d) for d in ("efa0", "efa1", "card0")]
+        result = a.run(f"{PROGRAMS}/rdma_write {target}", timeout=120).json()
+        after = [a.counters(d) for d in ("efa0", "efa1", "card0")]
+        delta = lambda f: sum(f(x) for x in after) - sum(f(x) for x in before)
+        writes = result["writes"]
+        result["messages_per_write"] = round(delta(messages) / writes, 3)
+        result["copies_per_byte"] = round(delta(copied) / (writes * PAYLOAD), 3)
+        report[target] = result
+    report["card_to_host"] = round(report["card"]["mib_per_second"] /
+                                   report["host"]["mib_per_second"], 2)
+    return report
+
+
+def main():
+    OUT.mkdir(parents=True, exist_ok=True)
+    with Lab("one-switch,efas=2,cpus=1", TOP / "build/run/bench") as lab:
+        for part in (memory, rdma_write):
+            report = part(lab)
+            (OUT / f"{part.__name__}.json").write_text(json.dumps(report, indent=1) + "\n")
+            print(f"{part.__name__}: {part.__doc__}")
+            print(json.dumps(report, indent=1), flush=True)
+
+
+if __name__ == "__main__":
+    main()
