@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "tools/p2prdma/commands.hpp"
+
+#include "tools/p2prdma/failure.hpp"
+#include "tools/p2prdma/progress.hpp"
+
+#include <cstdio>
+
+namespace p2prdma::tool {
+
+void print(const Json& json)
+{
+    // A file name or a peer's sentence may be no UTF-8.
+    std::puts(json.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+    std::fflush(stdout);
+}
+
+Json to_json(const Failure& failure)
+{
+    return {{"error", failure.what()}, {"code", failure.code()}};
+}
+
+std::optional<Card> open_card(const std::string& name)
+{
+    return name.empty() ? std::nullopt : std::optional(Card::open(name));
+}
+
+std::string transfer_figures(std::uint64_t bytes, std::uint64_t pieces, double seconds)
+{
+    std::string text = human_bytes(bytes);
+    if (bytes >= 1024)
+        text += " (" + std::to_string(bytes) + " bytes)";
+    text += " in " + std::to_string(pieces) + (pieces == 1 ? " piece" : " pieces");
+    char time[32];
+    std::snprintf(time, sizeof(time), ", %.2f s", seconds);
+    text += time;
+    if (seconds > 0)
+        text += ", " +
+                human_bytes(static_cast<std::uint64_t>(static_cast<double>(bytes) / seconds)) +
+                "/s";
+    return text;
+}
+
+} // namespace p2prdma::tool

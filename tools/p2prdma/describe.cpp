@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "tools/p2prdma/describe.hpp"
+
+#include <cstdio>
+
+namespace p2prdma::tool {
+namespace {
+
+std::string ids(const CardInfo& info)
+{
+    char text[16];
+    std::snprintf(text, sizeof(text), "%04x:%04x", info.vendor, info.device);
+    return text;
+}
+
+Json capabilities(const CardInfo& info)
+{
+    Json names = Json::array();
+    if (info.has_memory)
+        names.push_back("memory");
+    if (info.has_p2pdma)
+        names.push_back("p2pdma");
+    if (info.has_revoke)
+        names.push_back("revoke");
+    if (info.has_doorbells)
+        names.push_back("doorbell");
+    return names;
+}
+
+} // namespace
+
+Json describe(unsigned number, const CardInfo& info)
+{
+    return {{"card", number},
+            {"path", "/dev/p2prdma/card" + std::to_string(number)},
+            {"pci", info.address.to_string()},
+            {"ids", ids(info)},
+            {"driver", info.driver},
+            {"numa_node", info.numa_node},
+            {"mem_size", info.mem_size},
+            {"mem_free", info.mem_free},
+            {"mem_largest_free", info.mem_largest_free},
+            {"mem_granule", info.mem_granule},
+            {"capabilities", capabilities(info)},
+            {"abi_version", info.abi_version}};
+}
+
+Json describe(const Adapter::Entry& adapter)
+{
+    return {{"device", adapter.name},
+            {"pci", adapter.pci ? Json(adapter.pci->to_string()) : Json()},
+            {"transport", name_of(adapter.transport)},
+            {"active", adapter.active}};
+}
+
+Json describe(const Reach& reach)
+{
+    return {{"device", reach.peer_name},
+            {"reach", p2prdma::to_string(reach.kind)},
+            {"reachable", reach.reachable()},
+            {"distance", reach.distance},
+            {"explain", reach.explain()}};
+}
+
+} // namespace p2prdma::tool

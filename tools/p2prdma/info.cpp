@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "p2prdma/error.hpp"
+#include "tools/p2prdma/cli.hpp"
+#include "tools/p2prdma/commands.hpp"
+#include "tools/p2prdma/describe.hpp"
+#include "tools/p2prdma/progress.hpp"
+
+#include <cstdio>
+#include <memory>
+
+#include <infiniband/verbs.h>
+
+namespace p2prdma::tool {
+namespace {
+
+struct Options {
+    std::string card;
+    bool json = false;
+};
+
+/// The first card, if the user names none.
+Card open_any(const std::string& name)
+{
+    if (!name.empty())
+        return Card::open(name);
+    const auto cards = Card::enumerate();
+    if (cards.empty())
+        throw Error(Errc::no_such_card, "no card is bound to p2prdma");
+    return Card::open(cards.front().number);
+}
+
+Json reaches(const Card& card)
+{
+    Json reaches = Json::array();
+    int count = 0;
+    const std::unique_ptr<ibv_device*, decltype(&ibv_free_device_list)> devices(
+        ibv_get_device_list(&count), &ibv_free_device_list);
+    for (int i = 0; i < count; i++)
+        reaches.push_back(describe(card.reach(*devices.get()[i])));
+    return reaches;
+}
+
+void print_text(const Json& card)
+{
+    const auto text = [&](const char* key) { return card[key].get<std::string>(); };
+    const auto size = [&](const char* key) { return human_bytes(card[key]); };
+    std::printf("card%u\n", card["card"].get<unsigned>());
+    std::printf("  path          %s\n", text("path").c_str());
+    std::printf("  PCI           %s [%s], NUMA node %d\n", text("pci").c_str(), text("ids").c_str(),
+                card["numa_node"].get<int>());
+    std::printf("  driver        %s (ABI %u)\n", text("driver").c_str(),
+                card["abi_version"].get<unsigned>());
+    std::printf("  memory        %s, %s free, %s in one range, granule %s\n",
+                size("mem_size").c_str(), size("mem_free").c_str(),
+                size("mem_largest_free").c_str(), size("mem_granule").c_str());
+    std::string capabilities;
+    for (const auto& each : card["capabilities"])
+        capabilities += (capabilities.empty() ? "" : ", ") + each.get<std::string>();
+    std::printf("  capabilities  %s\n", capabilities.empty() ? "none" : capabilities.c_str());
+    for (const auto& reach : card["reach"])
+        std::printf("  %s\n", reach["explain"].get<std::string>().c_str());
+}
+
+void info(const Options& options)
+{
+    const auto card = open_any(options.card);
+    Json json = describe(card.number(), card.info());
+    json["reach"] = reaches(card);
+    if (options.json)
+        print(json);
+    else
+        print_text(json);
+}
+
+} // namespace
+
+void add_info(CLI::App& app)
+{
+    auto* command =
+        app.add_subcommand("info", "Tell what a card is, and which RDMA devices reach its memory");
+    auto options = std::make_shared<Options>();
+    command->add_option("CARD", options->card,
+                        "The card: its number, PCI address or path; default: the first");
+    command->add_flag("--json", options->json, "Print one JSON object");
+    command->footer("Examples:\n  p2prdma info\n  p2prdma info 0000:03:00.0 --json");
+    command->callback([options] { info(*options); });
+}
+
+} // namespace p2prdma::tool

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#pragma once
+
+#include "p2prdma/unique_fd.hpp"
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+namespace p2prdma::tool {
+
+/// Where the received bytes go: nowhere (""), standard output ("-"), or a file that appears under
+/// its name only when complete. Until then it is a temporary file beside it, removed on failure.
+/// What exists and is not a regular file, such as /dev/null or a FIFO, is written in place.
+class OutputFile {
+public:
+    /// \throws Failure if the file cannot be created
+    explicit OutputFile(const std::string& path);
+    ~OutputFile();
+    OutputFile(const OutputFile&) = delete;
+    OutputFile& operator=(const OutputFile&) = delete;
+
+    /// \throws Failure no_space (disk full) or the error
+    void write(std::span<const std::byte> data);
+    /// All is written and right: gives the file its name. \throws Failure
+    void commit();
+
+private:
+    void create_temporary();
+
+    std::string path_;
+    std::string temporary_;
+    UniqueFd owned_;
+    int fd_ = -1;
+};
+
+} // namespace p2prdma::tool

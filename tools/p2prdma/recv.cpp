@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "p2prdma/error.hpp"
+#include "tools/p2prdma/adapter.hpp"
+#include "tools/p2prdma/address.hpp"
+#include "tools/p2prdma/channel.hpp"
+#include "tools/p2prdma/cli.hpp"
+#include "tools/p2prdma/commands.hpp"
+#include "tools/p2prdma/endpoint.hpp"
+#include "tools/p2prdma/failure.hpp"
+#include "tools/p2prdma/interrupt.hpp"
+#include "tools/p2prdma/output_file.hpp"
+#include "tools/p2prdma/patience.hpp"
+#include "tools/p2prdma/progress.hpp"
+#include "tools/p2prdma/receiver.hpp"
+
+#include <cstdio>
+#include <memory>
+
+namespace p2prdma::tool {
+namespace {
+
+/// How long a peer may take to say who it is; others may be waiting behind it.
+constexpr auto greeting_time = std::chrono::seconds(5);
+
+struct Options {
+    std::string card;
+    std::string out;
+    std::string bind;
+    std::string device;
+    std::uint16_t port = default_port;
+    std::uint64_t piece = 0;
+    unsigned timeout = 30;
+    unsigned wait = 0;
+    bool once = true;
+    bool json = false;
+};
+
+struct Outcome {
+    std::string peer;
+    std::uint64_t bytes = 0;
+    std::uint64_t pieces = 0;
+    std::vector<std::uint32_t> rkeys;
+    Digest digest = {};
+    double seconds = 0;
+};
+
+/// A sender that has said who it is and what it has.
+struct Guest {
+    std::unique_ptr<Channel> channel;
+    wire::Hello hello;
+    wire::Offer offer;
+};
+
+/// All that lives as long as the command.
+struct Station {
+    const Options& options;
+    const std::optional<Card>& card;
+    const Adapter& adapter;
+    Endpoint& endpoint;
+    Patience& patience;
+    OutputFile& out;
+};
+
+Guest greet(const Station& station, UniqueFd socket, const std::string& peer)
+{
+    station.patience.set_limit(greeting_time);
+    Guest guest = {std::make_unique<Channel>(std::move(socket), station.patience, peer), {}, {}};
+    try {
+        guest.channel->set_token(random_number());
+        guest.channel->send(station.endpoint.address());
+        guest.hello = guest.channel->receive<wire::Hello>();
+        if (guest.hello.transport != station.adapter.transport())
+            throw Failure(Exit::failed, "protocol", peer + " speaks another transport");
+        guest.offer = guest.channel->receive<wire::Offer>();
+    } catch (const Failure& failure) {
+        guest.channel->give_up(failure);
+        throw;
+    }
+    return guest;
+}
+
+/// Waits for a sender; what is none, such as a port scan, is told of and ignored.
+Guest wait_for_sender(const Station& station, const Listener& listener)
+{
+    const auto wait = station.options.wait;
+    for (;;) {
+        station.patience.set_limit(wait ? std::chrono::seconds(wait) : Patience::no_limit);
+        std::string peer;
+        auto socket = listener.accept(station.patience, peer);
+        try {
+            return greet(station, std::move(socket), peer);
+        } catch (const Failure& failure) {
+            if (failure.status() == Exit::interrupted)
+                throw;
+            std::fprintf(stderr, "p2prdma: ignored a connection from %s: %s\n", peer.c_str(),
+                         failure.what());
+        }
+    }
+}
+
+Outcome transfer(const Station& station, const Guest& guest)
+{
+    auto& channel = *guest.channel;
+    const auto start = Patience::Clock::now();
+    station.endpoint.connect(guest.hello);
+    Receiver receiver(station.adapter, station.card, guest.offer, station.options.piece);
+    channel.send(receiver.plan());
+    Progress progress(guest.offer.file_bytes, station.options.json);
+    const auto digest = receiver.take(channel, station.patience, station.out, progress);
+    const auto finish = channel.receive<wire::Finish>();
+    const bool equal = finish.bytes == guest.offer.file_bytes && finish.digest == digest;
+    if (equal)
+        station.out.commit();
+    channel.send(wire::Result{guest.offer.file_bytes, digest});
+    if (!equal)
+        throw Failure(Exit::digest_mismatch, "digest_mismatch",
+                      "the bytes that arrived are not those that " + channel.peer() + " sent");
+    const std::chrono::duration<double> elapsed = Patience::Clock::now() - start;
+    return {channel.peer(), guest.offer.file_bytes, receiver.pieces().count, receiver.rkeys(),
+            digest,         elapsed.count()};
+}
+
+Outcome transfer_or_tell(const Station& station, const Guest& guest)
+{
+    station.patience.set_limit(std::chrono::seconds(station.options.timeout));
+    try {
+        return transfer(station, guest);
+    } catch (const std::exception& error) {
+        const auto failure = Failure::of(error);
+        guest.channel->give_up(failure);
+        throw failure;
+    }
+}
+
+void report(const Station& station, const Outcome& outcome)
+{
+    const auto& card = station.card;
+    const auto device = station.adapter.name();
+    const auto path = station.adapter.path_to(card);
+    if (station.options.json) {
+        print({{"bytes", outcome.bytes},
+               {"sha256", to_hex(outcome.digest)},
+               {"sha256_equal", true},
+               {"seconds", outcome.seconds},
+               {"pieces", outcome.pieces},
+               {"peer", outcome.peer},
+               {"device", device},
+               {"card", card ? Json(card->number()) : Json()},
+               {"path", path},
+               {"rkeys", outcome.rkeys}});
+        return;
+    }
+    std::fprintf(station.options.out == "-" ? stderr : stdout,
+                 "received %s from %s, into %s through %s (%s)\nsha256 %s, equal at both ends\n",
+                 transfer_figures(outcome.bytes, outcome.pieces, outcome.seconds).c_str(),
+                 outcome.peer.c_str(), card ? card->name().c_str() : "host memory", device.c_str(),
+                 path.c_str(), to_hex(outcome.digest).c_str());
+}
+
+void recv(const Options& options)
+{
+    if (options.json && options.out == "-")
+        throw Failure(Exit::usage, "usage", "--json and --out - both want standard output");
+    const Interrupt interrupt;
+    OutputFile out(options.out);
+    const auto card = open_card(options.card);
+    const auto adapter = options.device.empty() ? Adapter::choose(card, std::nullopt)
+                                                : Adapter::open(options.device);
+    const auto endpoint = Endpoint::make(adapter, 1);
+    Patience patience(interrupt, Patience::no_limit);
+    if (card)
+        patience.watch_over([&card] { static_cast<void>(card->info()); });
+    const Listener listener({options.bind, options.port});
+    const Station station = {options, card, adapter, *endpoint, patience, out};
+    std::fprintf(stderr, "listening on %u\n", listener.port());
+    const auto guest = wait_for_sender(station, listener);
+    report(station, transfer_or_tell(station, guest));
+}
+
+} // namespace
+
+void add_recv(CLI::App& app)
+{
+    auto* command =
+        app.add_subcommand("recv", "Receive one file into this machine's memory, or its card's");
+    auto options = std::make_shared<Options>();
+    command->add_option(
+        "--card", options->card,
+        "Receive into this card's memory (number, PCI address or path) rather than the host's");
+    command->add_option(
+        "--out", options->out,
+        "Then write the bytes, as they lie in that memory, to this file; - is standard output");
+    command->add_option("--port", options->port, "The TCP port to listen at; 0: any free one")
+        ->capture_default_str();
+    command->add_option("--bind", options->bind, "The local address to listen at; default: all");
+    command->add_option("--device", options->device,
+                        "The RDMA device; default: the first that reaches the card");
+    command
+        ->add_option(
+            "--piece", options->piece,
+            "Receive in pieces of at most this size, such as 4M; default: at once if there is room")
+        ->transform(CLI::AsSizeValue(false))
+        ->check(CLI::PositiveNumber);
+    command
+        ->add_option("--timeout", options->timeout,
+                     "Give up after this many seconds in which nothing happened")
+        ->capture_default_str()
+        ->check(CLI::Range(1u, 86400u));
+    command
+        ->add_option("--wait", options->wait,
+                     "Give up if no sender comes within this many seconds; 0: wait for ever")
+        ->capture_default_str();
+    command->add_flag("--once", options->once,
+                      "Receive one file and end (always so; for scripts that want to say it)");
+    command->add_flag("--json", options->json, "Print one JSON object, no progress bar");
+    command->footer("Examples:\n"
+                    "  p2prdma recv --card 0 --out disk.img\n"
+                    "  p2prdma recv --bind 10.0.0.1 --port 9000 --out - | tar x");
+    command->callback([options] { recv(*options); });
+}
+
+} // namespace p2prdma::tool
