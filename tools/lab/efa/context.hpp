@@ -31,7 +31,7 @@ struct Limits {
     static constexpr std::uint32_t max_llq_size = 128 * 1024; ///< per queue pair
     static constexpr std::uint32_t max_send_sges = 2;
     static constexpr std::uint32_t max_receive_sges = 8;
-    static constexpr std::uint32_t max_mr_pages = 1u << 28; ///< of 4 KiB: 1 TiB
+    static constexpr std::uint32_t max_mr_pages = 1u << 24; ///< of 4 KiB: 64 GiB
     static constexpr std::uint32_t inline_size = 32;
     static constexpr std::uint32_t inline_size_ex = 80; ///< with 128-byte elements
 };

@@ -94,15 +94,16 @@ std::shared_ptr<MemoryRegion> MemoryRegionTable::add(const MemoryRegion::Layout&
     return region;
 }
 
-bool MemoryRegionTable::remove(std::uint32_t lkey)
+std::shared_ptr<MemoryRegion> MemoryRegionTable::remove(std::uint32_t lkey)
 {
     auto it = regions_.find(lkey & slot_mask);
     if (it == regions_.end() || it->second->lkey_ != lkey)
-        return false;
+        return nullptr;
+    auto region = std::move(it->second);
     slots_.give(it->first);
-    retire(std::move(it->second));
     regions_.erase(it);
-    return true;
+    retire(region);
+    return region;
 }
 
 void MemoryRegionTable::retire(std::shared_ptr<MemoryRegion> region)

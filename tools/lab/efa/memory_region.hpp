@@ -85,8 +85,8 @@ public:
     std::shared_ptr<MemoryRegion> add(const MemoryRegion::Layout& layout,
                                       std::vector<std::uint64_t> pages);
     static Keys keys(const MemoryRegion& region) { return {region.lkey_, region.rkey_}; }
-    /// False if no region has that local key.
-    bool remove(std::uint32_t lkey);
+    /// The region that had that local key, or null.
+    std::shared_ptr<MemoryRegion> remove(std::uint32_t lkey);
     void clear();
 
     /// The region of a key as found in a descriptor; null if there is none in that domain.
