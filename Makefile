@@ -12,7 +12,7 @@ PREFIX  ?= /usr/local
 CXX      ?= g++
 PKGS     := libibverbs libefa
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion \
-            -Wnon-virtual-dtor -Wold-style-cast -Wnull-dereference -Werror
+            -Wnon-virtual-dtor -Wold-style-cast -Werror
 OPT      ?= -O2 -g
 SAN      ?=
 CXXFLAGS += -std=c++20 $(OPT) $(WARNINGS) $(SAN) -ffile-prefix-map=$(CURDIR)/= -MMD -MP
