@@ -300,7 +300,7 @@ def kmod_dir(release):
 
 
 LOAD = {
-    "efa": "modprobe -a ib_uverbs rdma_ucm && insmod /src/build/lab/efa/efa.ko",
+    "efa": "modprobe -a ib_uverbs rdma_ucm crc16 && insmod /src/build/lab/efa/efa.ko",
     "p2prdma": "insmod {kmod}/p2prdma.ko {parameters}",
 }
 TESTDEV_IDS = "ids=1b36:0005"  # QEMU's pci-testdev has no driver of its own
