@@ -47,7 +47,8 @@ std::uint64_t ObjectReader::number(const std::string& key)
     json value = take(key);
     if (value.is_null())
         fail("has no \"" + key + "\"");
-    if (!value.is_number_unsigned())
+    if (!value.is_number_unsigned() &&
+        !(value.is_number_integer() && value.get<std::int64_t>() >= 0))
         fail("has a \"" + key + "\" that is not a whole number of at least 0: " + value.dump());
     return value.get<std::uint64_t>();
 }

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tools/lab/device_factory.hpp"
 
-#if __has_include("tools/lab/efa/adapter.hpp")
 #include "tools/lab/efa/adapter.hpp"
-#define HAVE_EFA 1
-#endif
 #include "tools/lab/event_loop.hpp"
 #include "tools/lab/refcard.hpp"
 
@@ -15,9 +12,7 @@ std::unique_ptr<PciDevice> DeviceFactory::make(const std::string& name, const De
     using Maker = std::unique_ptr<PciDevice> (DeviceFactory::*)(const std::string&, ObjectReader&);
     static const std::map<std::string, Maker> makers{
         {"refcard", &DeviceFactory::make_refcard},
-#ifdef HAVE_EFA
         {"efa", &DeviceFactory::make_efa},
-#endif
     };
     auto maker = makers.find(config.type);
     if (maker == makers.end())
@@ -39,13 +34,11 @@ std::unique_ptr<PciDevice> DeviceFactory::make_refcard(const std::string& name,
     return std::make_unique<RefCard>(loop_, name, memory, serial);
 }
 
-#ifdef HAVE_EFA
 std::unique_ptr<PciDevice> DeviceFactory::make_efa(const std::string& name, ObjectReader& options)
 {
     Fabric& joined = fabric(options.string("fabric"));
     return std::make_unique<EfaAdapter>(loop_, name, options.rest(), joined);
 }
-#endif
 
 Fabric& DeviceFactory::fabric(const std::string& name)
 {

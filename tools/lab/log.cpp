@@ -6,29 +6,31 @@
 namespace lab {
 
 namespace {
-bool verbose_on = false;
+LogLevel log_level = LogLevel::normal;
 }
 
 void log(std::string_view who, std::string_view what)
 {
+    if (log_level == LogLevel::quiet)
+        return;
     std::fprintf(stderr, "%.*s: %.*s\n", static_cast<int>(who.size()), who.data(),
                  static_cast<int>(what.size()), what.data());
 }
 
 void trace(std::string_view who, std::string_view what)
 {
-    if (verbose_on)
+    if (verbose())
         log(who, what);
 }
 
 bool verbose()
 {
-    return verbose_on;
+    return log_level == LogLevel::verbose;
 }
 
-void set_verbose(bool on)
+void set_log_level(LogLevel level)
 {
-    verbose_on = on;
+    log_level = level;
 }
 
 } // namespace lab

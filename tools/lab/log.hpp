@@ -12,6 +12,9 @@ void log(std::string_view who, std::string_view what);
 /// where making the text costs something.
 void trace(std::string_view who, std::string_view what);
 bool verbose();
-void set_verbose(bool on);
+
+/// What is printed; `normal` to begin with.
+enum class LogLevel { quiet, normal, verbose };
+void set_log_level(LogLevel level);
 
 } // namespace lab

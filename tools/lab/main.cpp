@@ -78,7 +78,7 @@ int main(int argc, char** argv)
     app.footer(example);
     CLI11_PARSE(app, argc, argv);
 
-    lab::set_verbose(verbose);
+    lab::set_log_level(verbose ? lab::LogLevel::verbose : lab::LogLevel::normal);
     if (with_parent)
         ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     try {
