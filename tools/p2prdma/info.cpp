@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "p2prdma/error.hpp"
-#include "tools/p2prdma/cli.hpp"
 #include "tools/p2prdma/commands.hpp"
 #include "tools/p2prdma/describe.hpp"
 #include "tools/p2prdma/progress.hpp"
@@ -8,6 +7,7 @@
 #include <cstdio>
 #include <memory>
 
+#include <CLI/CLI.hpp>
 #include <infiniband/verbs.h>
 
 namespace p2prdma::tool {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "p2prdma/version.hpp"
-#include "tools/p2prdma/cli.hpp"
 #include "tools/p2prdma/commands.hpp"
 #include "tools/p2prdma/failure.hpp"
 
@@ -8,6 +7,8 @@
 #include <cstdio>
 #include <cstring>
 #include <span>
+
+#include <CLI/CLI.hpp>
 
 using namespace p2prdma::tool;
 

@@ -3,7 +3,6 @@
 #include "tools/p2prdma/adapter.hpp"
 #include "tools/p2prdma/address.hpp"
 #include "tools/p2prdma/channel.hpp"
-#include "tools/p2prdma/cli.hpp"
 #include "tools/p2prdma/commands.hpp"
 #include "tools/p2prdma/endpoint.hpp"
 #include "tools/p2prdma/failure.hpp"
@@ -15,6 +14,8 @@
 
 #include <cstdio>
 #include <memory>
+
+#include <CLI/CLI.hpp>
 
 namespace p2prdma::tool {
 namespace {
