@@ -16,12 +16,17 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
+#include <filesystem>
+#include <fstream>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 namespace uapi {
 
@@ -121,6 +126,39 @@ private:
     int error_;
     std::size_t length_;
 };
+
+/// The card's BARs: first and last CPU physical address of each.
+inline std::vector<std::pair<std::uint64_t, std::uint64_t>> bars()
+{
+    const auto node = std::filesystem::path(card_path()).filename();
+    std::ifstream file("/sys/class/p2prdma" / node / "device/resource");
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> bars;
+    std::uint64_t first = 0, last = 0, flags = 0;
+    while (file >> std::hex >> first >> last >> flags)
+        if (last != 0)
+            bars.emplace_back(first, last);
+    return bars;
+}
+
+/// x86: bytes inside `bars` that the platform knows as write-combining; -1 if it does not tell.
+inline std::int64_t
+write_combining(const std::vector<std::pair<std::uint64_t, std::uint64_t>>& bars)
+{
+    std::ifstream file("/sys/kernel/debug/x86/pat_memtype_list");
+    if (!file)
+        return -1;
+    std::int64_t bytes = 0;
+    for (std::string line; std::getline(file, line);) {
+        unsigned long long start = 0, end = 0;
+        if (line.find("write-combining") == std::string::npos ||
+            std::sscanf(line.c_str(), "PAT: [mem %llx-%llx]", &start, &end) != 2)
+            continue;
+        for (const auto& [first, last] : bars)
+            if (start >= first && start <= last)
+                bytes += std::int64_t(end - start);
+    }
+    return bytes;
+}
 
 /// How a child process ended: its wait status.
 template <typename Function>

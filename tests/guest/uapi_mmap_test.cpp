@@ -114,6 +114,22 @@ TEST_CASE("memory reads zero, keeps what is written, and is zero again for the n
     CHECK(all_equal(map.words(), 0));
 }
 
+TEST_CASE("the platform knows what is write-combining, as long as it is allocated")
+{
+    const UniqueFd card = open_card();
+    const auto ranges = bars();
+    const auto before = write_combining(ranges);
+    if (before < 0)
+        SKIP("no debugfs, or not an x86");
+    {
+        const UniqueFd combining = allocate(card, 3 * page, P2PRDMA_CACHE_WC);
+        CHECK(write_combining(ranges) == before + std::int64_t(3 * page));
+        const UniqueFd uncached = allocate(card, 5 * page, P2PRDMA_CACHE_UC);
+        CHECK(write_combining(ranges) == before + std::int64_t(3 * page));
+    }
+    CHECK(write_combining(ranges) == before);
+}
+
 TEST_CASE("two mappings of one memory show the same bytes, at any offset")
 {
     const UniqueFd card = open_card();
