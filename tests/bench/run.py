@@ -30,12 +30,12 @@ def memory(lab):
 
 def messages(counters):
     """All vfio-user messages of a device, in both directions."""
-    return sum(counters["vfio_user"].values())
+    return sum(counters["messages"].values())
 
 
 def copied(counters):
     """Payload bytes that an adapter's DMA engine copied."""
-    return sum(counters["dma"]["read"].values()) + sum(counters["dma"]["written"].values())
+    return sum(counters["dma"]["read"].values()) + sum(counters["dma"]["write"].values())
 
 
 def rdma_write(lab):

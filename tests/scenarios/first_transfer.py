@@ -9,5 +9,5 @@ def card_memory(lab):
     """RDMA write and read with card memory, verified byte by byte."""
     a = lab["a"]
     lab.guest_tests(a, "card_rdma_test", timeout=100)
-    routes = a.counters("efa1")["dma"]["written"]
+    routes = a.counters("efa1")["dma"]["write"]
     lab.ok(routes["peer_switch"] > 0, "the adapter wrote through the switch")
