@@ -45,13 +45,16 @@ void CompletionQueue::ring(std::uint32_t doorbell)
     if ((doorbell & reg::cq_db_arm) == 0)
         return;
     armed_ = true;
-    if ((doorbell & reg::cq_db_consumer_mask) != (written_ & reg::cq_db_consumer_mask))
+    bool consumed_all =
+        (doorbell & reg::cq_db_consumer_mask) == (written_ & reg::cq_db_consumer_mask);
+    if (!consumed_all && written_ != announced_)
         notify();
 }
 
 void CompletionQueue::notify()
 {
     armed_ = false;
+    announced_ = written_;
     if (events_)
         events_->post(number_);
 }

@@ -31,8 +31,9 @@ public:
     /// Writes a completion; phase bit and, if armed, event are the queue's business. All DMA that
     /// the caller issued before takes effect before the completion does.
     void post(Completion completion);
-    /// The queue's doorbell: with the arm bit, asks for an event at the next completion, or at
-    /// once if software has not consumed all there are.
+    /// The queue's doorbell: with the arm bit, asks for an event at the next completion; or at
+    /// once, if a completion came since the last event that software had not consumed when it
+    /// rang. A completion that an event has announced does not cause another one.
     void ring(std::uint32_t doorbell);
     /// Nothing is written any more.
     void close() { open_ = false; }
@@ -51,7 +52,8 @@ private:
     bool open_ = true;
     bool armed_ = false;
     std::uint32_t producer_ = 0;
-    std::uint32_t written_ = 0; ///< completions that are in memory
+    std::uint32_t written_ = 0;   ///< completions that are in memory
+    std::uint32_t announced_ = 0; ///< written_ at the last event
 };
 
 } // namespace lab::efa
