@@ -220,6 +220,15 @@ FakeQemu::Reply FakeQemu::wait_reply(std::uint16_t id)
     return reply;
 }
 
+void FakeQemu::forget_replies()
+{
+    constexpr std::uint16_t last = 99;
+    send({.id = last, .command = 4, .size = 0, .flags = 0, .error = 0}, {});
+    REQUIRE(pump(loop_, [this] { return !replies_.empty() && replies_.back().header.id == last; }));
+    replies_.clear();
+    fds_.clear();
+}
+
 void FakeQemu::handshake()
 {
     std::string text = R"({"capabilities":{"pgsizes":4096,"max_msg_fds":16,)"

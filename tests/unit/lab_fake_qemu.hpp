@@ -138,6 +138,8 @@ public:
 
     /// DMA_READ and DMA_WRITE messages that the server sent, oldest first.
     std::deque<Reply> requests;
+    /// Drops the replies to what send() sent, once the server has served it all.
+    void forget_replies();
     /// Answers the oldest of them.
     void answer(int error = 0, const Bytes& data = {});
 

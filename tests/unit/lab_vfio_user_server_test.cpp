@@ -3,8 +3,10 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
+#include <catch2/generators/catch_generators_range.hpp>
 #include <cerrno>
 #include <linux/pci_regs.h>
+#include <random>
 #include <sys/eventfd.h>
 
 using namespace lab;
@@ -380,4 +382,32 @@ TEST_CASE_METHOD(Fixture, "work that a register write posts comes after the repl
     CHECK(qemu.region_write(0, 0, pattern(4)) == 0); // the fake QEMU would take requests first
     qemu.answer();
     CHECK(pump(loop, [&] { return done; }));
+}
+
+TEST_CASE_METHOD(Fixture, "no message does harm, whatever its fields", "[lab][vfio_user]")
+{
+    std::mt19937_64 random(GENERATE(range(1U, 9U)));
+    const std::array<std::uint64_t, 12> values{0,  1,    2,      7,          8,          20,
+                                               32, 4096, 0xffff, 0x7fffffff, 0xffffffff, ~0ULL};
+    FakeQemu qemu(loop, path());
+    qemu.handshake();
+    device.command(true, true);
+    for (int i = 0; i < 400; ++i) {
+        Bytes body;
+        for (std::size_t n = random() % 7; n > 0; --n) {
+            std::uint64_t one = values[random() % values.size()];
+            body = body + (random() % 2 ? bytes(one) : bytes(static_cast<std::uint32_t>(one)));
+        }
+        Header header{.id = 1,
+                      .command = static_cast<std::uint16_t>(random() % 16),
+                      .size = 0,
+                      .flags =
+                          static_cast<std::uint32_t>(random() % 2 ? flag_no_reply : random() % 64),
+                      .error = 0};
+        std::vector<int> fds(random() % 3, ram.fd.get());
+        qemu.send(header, body, fds);
+        loop.run_once(std::chrono::milliseconds(0));
+    }
+    qemu.forget_replies();
+    CHECK(value<std::uint32_t>(qemu.config_read(0, 4)) == 0x12341b36);
 }
