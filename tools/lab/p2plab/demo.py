@@ -49,15 +49,12 @@ class Demo:
         receiver.wait_output("listening", 20)
         limit = 60 + self._bytes // MIB
         sender = b.start(f"p2prdma send {b.path_of(self._path)} --to a --json")
-        sent = sender.wait(limit)
+        sent = sender.wait(limit).json()
         received = receiver.wait(limit).json()
         after = host_bytes(a)
         traffic.stop()
         self._say("counting what the adapter of machine A did with the file's memory region")
-        regions = [r for r in regions_of(a) if r["rkey"] in received["rkeys"]]
-        if not regions:
-            raise Failed("the adapter model does not know the region of the file")
-        routes = {k: sum(r["bytes_written"].get(k, 0) for r in regions) for k in ROUTES}
+        routes = route_bytes(a, "rkey", received["rkeys"], "bytes_written")
         arrived = a.out_dir / "received"
         digest, on_a = digest_of(self._path), digest_of(arrived)
         arrived.unlink()
@@ -67,10 +64,11 @@ class Demo:
             "sha256": digest,
             "sha256_equal": received["sha256_equal"] and digest == received["sha256"] == on_a,
             "route_bytes": routes,
+            "sender_route_bytes": route_bytes(b, "lkey", sent["lkeys"], "bytes_read"),
             "payload_host_dram_bytes": routes["host_dram"],
             "concurrent_host_bytes": after - before,
             "seconds": received["seconds"],
-            "sender": sent.json(),
+            "sender": sent,
             "receiver": received,
         }
 
@@ -99,6 +97,14 @@ def regions_of(machine):
     return machine.counters("efa0")["model"]["regions"]
 
 
+def route_bytes(machine, key, keys, counter):
+    """Bytes by route that a machine's adapter moved for the regions with these keys."""
+    regions = [r for r in regions_of(machine) if r[key] in keys]
+    if not regions:
+        raise Failed(f"the adapter model of machine {machine.name} does not know the file's region")
+    return {route: sum(r[counter].get(route, 0) for r in regions) for route in ROUTES}
+
+
 def host_bytes(machine):
     """Payload that reached the machine's host memory through its adapter."""
     return sum(r["bytes_written"].get("host_dram", 0) for r in regions_of(machine))
@@ -109,7 +115,7 @@ class HostTraffic:
 
     def __init__(self, a, b):
         self._a = a
-        command = "ib_write_bw -c SRD -d efa_0 -s 65536 -t 16 -D 1 --run_infinitely"
+        command = "ib_write_bw -x 0 -c SRD -d efa_0 -s 65536 -t 16 -D 1 --run_infinitely"
         self._processes = [a.start(command)]
         a.run("for i in $(seq 100); do ss -tln | grep -q :18515 && exit 0; sleep 0.1; done; exit 1")
         self._processes.append(b.start(command + " a"))

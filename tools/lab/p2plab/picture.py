@@ -18,9 +18,10 @@ def draw(report):
     """The drawing, as one string."""
     routes = report["route_bytes"]
     payload = count(routes["peer_switch"])
+    fetched = count(report["sender_route_bytes"]["host_dram"])
     b = box("machine B: sends", [
-        "host memory: the file",
-        "    │",
+        "host memory ─► " + fetched,
+        "    │          of the file",
         "CPU ── host bridge",
         "           │",
         "        PCIe switch",
@@ -28,7 +29,7 @@ def draw(report):
         "       card   adapter ══",
         "",
         "",
-    ], 29)
+    ], 34)
     a = box("machine A: receives", [
         "host memory ◄─ " + count(routes["host_dram"]) + " of the file",
         "    │          " + count(report["concurrent_host_bytes"]) + " of the hosts' own",
@@ -39,7 +40,7 @@ def draw(report):
         "══ adapter ════► card memory",
         "   " + payload + " through the switch",
         "   " + count(routes["message"]) + " unresolved (messages to QEMU)",
-    ], 46)
+    ], 52)
     link = [" " * 9] * len(a)
     link[7] = "═ RDMA ═►"
     link[8] = " write   "
