@@ -28,13 +28,18 @@ def memory(lab):
     return report
 
 
-def messages(counters):
-    """All vfio-user messages of a device, in both directions."""
-    return sum(counters["messages"].values())
+def register_messages(counters):
+    """vfio-user messages from QEMU: register accesses, doorbells among them."""
+    return counters["messages"]["total"]
+
+
+def dma_messages(counters):
+    """vfio-user messages to QEMU: DMA that the lab server could not do by itself."""
+    return counters["dma"]["messages"]
 
 
 def copied(counters):
-    """Payload bytes that an adapter's DMA engine copied."""
+    """Bytes that a DMA engine copied."""
     return sum(counters["dma"]["read"].values()) + sum(counters["dma"]["write"].values())
 
 
@@ -46,10 +51,13 @@ def rdma_write(lab):
         before = [a.counters(d) for d in ("efa0", "efa1", "card0")]
         result = a.run(f"{PROGRAMS}/rdma_write {target}", timeout=120).json()
         after = [a.counters(d) for d in ("efa0", "efa1", "card0")]
-        delta = lambda f: sum(f(x) for x in after) - sum(f(x) for x in before)
-        writes = result["writes"]
-        result["messages_per_write"] = round(delta(messages) / writes, 3)
-        result["copies_per_byte"] = round(delta(copied) / (writes * PAYLOAD), 3)
+
+        def per_write(of):
+            return (sum(map(of, after)) - sum(map(of, before))) / result["writes"]
+
+        result["register_messages_per_write"] = round(per_write(register_messages), 2)
+        result["dma_messages_per_payload_page"] = round(per_write(dma_messages) / (PAYLOAD / 4096), 4)
+        result["copies_per_byte"] = round(per_write(copied) / PAYLOAD, 3)
         report[target] = result
     report["card_to_host"] = round(report["card"]["mib_per_second"] /
                                    report["host"]["mib_per_second"], 2)
