@@ -35,7 +35,8 @@ int fail(const Failure& failure, bool json)
 void add_everything(CLI::App& app)
 {
     app.set_version_flag("--version", std::string("p2prdma ") + p2prdma::library_version());
-    app.require_subcommand(1);
+    app.require_subcommand(0,
+                           1); // that there is one is checked after, so that a wrong one is named
     app.footer("Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such card or RDMA device, 4 "
                "card or disk\n"
                "full, 5 the kernel refuses peer-to-peer traffic, 6 the peer cannot be reached or "
@@ -59,6 +60,9 @@ int main(int argc, char** argv)
         std::signal(SIGPIPE, SIG_IGN); // a closed pipe is an error of write() like others
         add_everything(app);
         app.parse(argc, argv);
+        if (app.get_subcommands().empty())
+            throw Failure(Exit::usage, "usage",
+                          "what is to be done: list, info, send or recv? (see p2prdma --help)");
         return 0;
     } catch (const CLI::ParseError& error) {
         if (error.get_exit_code() == 0)

@@ -40,7 +40,8 @@ void Patience::check(const std::string& what)
         return;
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit_).count();
     throw Failure(Exit::peer_lost, "timeout",
-                  what + ": nothing happened for " + std::to_string(seconds) + " seconds");
+                  what + ": nothing happened for " + std::to_string(seconds) +
+                      (seconds == 1 ? " second" : " seconds"));
 }
 
 bool Patience::wait(std::span<pollfd> events, Clock::duration at_most, const std::string& what)
