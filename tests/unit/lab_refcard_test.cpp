@@ -171,6 +171,18 @@ TEST_CASE("a card's memory is a power of two in its limits", "[lab][refcard]")
     CHECK_THROWS_AS(RefCard(loop, "a.x", size, 0), std::invalid_argument);
 }
 
+TEST_CASE_METHOD(Fixture, "a card can be told to lie", "[lab][refcard]")
+{
+    card.control({{"lies", {{"0x4", 0x20000U}, {"40", 7U}}}});
+    CHECK(read(4) == 0x20000);
+    CHECK(read(scratch) == 7);
+    card.control({{"lies", nlohmann::json::object()}});
+    CHECK(read(4) == 0x10000);
+    CHECK(read(scratch) == 0);
+    CHECK_THROWS_AS(card.control({{"lies", {{"x", 1U}}}}), std::invalid_argument);
+    CHECK_THROWS_AS(card.control({{"lies", {{"4", "x"}}}}), std::invalid_argument);
+}
+
 TEST_CASE("a card takes only the requests that it knows", "[lab][refcard]")
 {
     EventLoop loop;

@@ -79,6 +79,17 @@ std::uint64_t checked_memory(std::uint64_t size)
     return size;
 }
 
+std::map<std::uint64_t, std::uint32_t> parse_lies(const nlohmann::json& json)
+{
+    std::map<std::uint64_t, std::uint32_t> lies;
+    for (const auto& [offset, value] : json.items()) {
+        if (!value.is_number_unsigned())
+            throw std::invalid_argument("register " + offset + " cannot read " + value.dump());
+        lies[std::stoull(offset, nullptr, 0)] = value.get<std::uint32_t>();
+    }
+    return lies;
+}
+
 } // namespace
 
 RefCard::RefCard(EventLoop& loop, std::string name, std::uint64_t memory, std::uint64_t serial)
@@ -101,6 +112,8 @@ void RefCard::bar_read(unsigned bar, std::uint64_t offset, std::span<std::byte> 
 
 std::uint32_t RefCard::read_register(std::uint64_t offset) const
 {
+    if (auto lie = lies_.find(offset); lie != lies_.end())
+        return lie->second;
     switch (offset) {
     case MAGIC:
         return magic;
@@ -230,6 +243,10 @@ nlohmann::json RefCard::describe() const
 nlohmann::json RefCard::control(const nlohmann::json& request)
 {
     for (const auto& [key, value] : request.items()) {
+        if (key == "lies" && value.is_object()) {
+            lies_ = parse_lies(value);
+            continue;
+        }
         if (!value.is_boolean() || (key != "fault" && key != "ready"))
             throw std::invalid_argument("a reference card takes \"fault\" and \"ready\", true or "
                                         "false, not \"" +

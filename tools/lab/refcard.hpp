@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 
 namespace lab {
@@ -29,7 +30,8 @@ public:
     void reset() override;
     nlohmann::json describe() const override;
     /// {"fault": true}: the card reports a fault until it is reset. {"ready": false}: it reports
-    /// that it is not ready, until told otherwise.
+    /// that it is not ready, until told otherwise. {"lies": {"0x18": 3}}: these registers, by their
+    /// offsets, read so and no others do: how a card looks that cannot be trusted.
     nlohmann::json control(const nlohmann::json& request) override;
 
 private:
@@ -47,6 +49,7 @@ private:
 
     std::uint64_t memory_;
     std::uint64_t serial_;
+    std::map<std::uint64_t, std::uint32_t> lies_; ///< what some registers read instead
     bool ready_ = true;
     bool fault_ = false;
     std::uint32_t scratch_ = 0;
