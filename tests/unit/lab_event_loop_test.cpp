@@ -52,6 +52,24 @@ TEST_CASE("work posted from a callback runs after it, in order", "[lab][event_lo
     CHECK(order == "abcd");
 }
 
+TEST_CASE("posted work comes before the next descriptor's callback", "[lab][event_loop]")
+{
+    EventLoop loop;
+    Pair one;
+    Pair two;
+    std::string order;
+    for (const Pair* pair : {&one, &two}) {
+        loop.watch(pair->one.get(), [&loop, &order, pair] {
+            pair->take();
+            order += "callback ";
+            loop.post([&order] { order += "work "; });
+        });
+        pair->send();
+    }
+    loop.run_once(1s);
+    CHECK(order == "callback work callback work ");
+}
+
 TEST_CASE("a callback may unwatch itself and others", "[lab][event_loop]")
 {
     EventLoop loop;
