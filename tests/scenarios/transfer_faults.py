@@ -7,7 +7,7 @@ MIB = 1 << 20
 CARD = 8 * MIB
 MACHINE = f"one-switch,card_memory={CARD}"
 # The status of the command, as Documentation/command.rst has it.
-FAILED, USAGE, NO_DEVICE, NO_SPACE, UNREACHABLE, PEER_LOST = 1, 2, 3, 4, 5, 6
+FAILED, USAGE, NO_DEVICE, NO_SPACE, UNREACHABLE, PEER_LOST, MISMATCH = range(1, 8)
 
 
 def free(machine):
@@ -98,8 +98,19 @@ def bad_input(lab):
         lab.is_equal((result.rc, len(lines), words in result.out), (status, 1, True), f"p2prdma {arguments}")
         if words not in result.out:
             lab.diag(result.out)
+    result = a.run("chmod 600 /dev/p2prdma/card0; setpriv --reuid 65534 --clear-groups p2prdma info", check=False)
+    lab.is_equal((result.rc, "no permission to open /dev/p2prdma/card0" in result.out), (FAILED, True),
+                 "another user's card")
+    receiver = a.start("exec p2prdma recv")
+    receiver.wait_output("listening", 20)
+    lab.ok("Address already in use" in a.run("p2prdma recv", check=False).out, "a port in use")
+    receiver.kill()
+    a.run("rmmod p2prdma")
+    lab.ok("modprobe p2prdma" in a.run("p2prdma list", check=False).out, "no module")
+    b.run("echo 1 > /sys/class/infiniband/efa_0/device/remove", timeout=20)
+    lab.is_equal(b.run("p2prdma send /tmp/f --to a", check=False).rc, NO_DEVICE, "no RDMA device")
     result = a.run("p2prdma recv --card 7 --json", check=False)
-    lab.is_equal(result.json()["code"], "no_such_card", "as JSON")
+    lab.is_equal(result.json()["code"], "module_not_loaded", "as JSON")
 
 
 @scenario([MACHINE, MACHINE], name="transfer_faults.no_room", timeout=150)
@@ -180,6 +191,60 @@ def strangers(lab):
         lab.ok(result.rc in (FAILED, PEER_LOST) and words in result.out, f"a receiver that is none: {words}")
         server.kill()
         server.wait(10, check=False)
+
+
+LIAR = """
+import hashlib, socket, struct, sys
+s = socket.create_connection(('a', 17471), 10)
+f = s.makefile('rwb')
+def get():
+    magic, version, kind, size, zero, token = struct.unpack('<IHHIIQ', f.read(24))
+    return kind, token, f.read(size)
+def put(kind, token, body):
+    f.write(struct.pack('<4sHHIIQ', b'P2RF', 1, kind, len(body), 0, token) + body)
+    f.flush()
+kind, token, hello = get()
+put(1, token, hello)
+lie = sys.argv[1]
+put(2, token, struct.pack('<QQ', 1 << 63 if lie == 'size' else 8192, 4096))
+print(get()[0])
+if lie == 'order':
+    put(4, token, struct.pack('<QQ', 1, 4096))
+if lie == 'length':
+    put(4, token, struct.pack('<QQ', 0, 1 << 40))
+if lie == 'token':
+    put(4, token ^ 1, struct.pack('<QQ', 0, 4096))
+if lie == 'digest':
+    for piece in 0, 1:
+        put(4, token, struct.pack('<QQ', piece, 4096))
+        while get()[0] == 6: pass
+    put(7, token, struct.pack('<Q', 8192) + hashlib.sha256(b'x' * 8192).digest())
+while f.read(1): pass
+"""
+
+
+@scenario([MACHINE, "one-switch/none"], name="transfer_faults.liars", timeout=150)
+def liars(lab):
+    """A sender that follows the protocol, but for one lie."""
+    a, b = lab["a"], lab["b"]
+    a.run("mkdir /tmp/out")
+    b.run(f"cat > /tmp/liar.py <<'EOF'\n{LIAR}EOF")
+    for lie, status, words in (("order", FAILED, "not the piece that was due"),
+                               ("length", FAILED, "not the piece that was due"),
+                               ("token", FAILED, "another transfer"),
+                               ("digest", MISMATCH, "are not those")):
+        receiver = a.start("p2prdma recv --card 0 --json --out /tmp/out/f")
+        receiver.wait_output("listening", 20)
+        b.run(f"python3 /tmp/liar.py {lie}", timeout=20)
+        received = receiver.wait(20, check=False)
+        lab.is_equal((received.rc, words in received.json()["error"]), (status, True), f"{lie}: seen")
+        lab.is_equal((files(a), free(a)), ([], CARD), f"{lie}: nothing is left")
+    receiver = a.start("p2prdma recv --card 0 --json")
+    receiver.wait_output("listening", 20)
+    b.run("python3 /tmp/liar.py size", timeout=20, check=False)
+    receiver.wait_output("a file's size is out of range", 20)
+    b.run("p2prdma send /src/Makefile --to a", timeout=60)
+    lab.ok(receiver.wait(20).json()["sha256_equal"], "size: refused before it is a transfer")
 
 
 @scenario([MACHINE, MACHINE], name="transfer_faults.file_changes", timeout=120)

@@ -61,6 +61,11 @@ def for_people(lab):
     lab.ok("into card0 through efa_0 (peer_switch)" in receiver.wait(30).out, "the receiver's report")
     digests = {m.run(f"sha256sum < /tmp/{f}").out for m, f in ((a, "g"), (b, "f"))}
     lab.is_equal(len(digests), 1, "standard output has the file and nothing else")
+    receiver = a.start("p2prdma recv --card 0")
+    receiver.wait_output("listening", 20)
+    shown = b.run("script -qec 'p2prdma send /tmp/f --to a' /dev/null", timeout=60).out
+    lab.ok("#] 97.7 KiB of 97.7 KiB" in shown, "on a terminal there is a progress bar")
+    lab.ok("#]" not in sender + receiver.wait(30).out, "and only there")
     lab.ok("efa_0" in a.run("p2prdma list").out, "list tells of the adapter")
     cards = a.run("p2prdma list --json").json()["cards"]
     lab.is_equal([(c["card"], c["driver"], c["mem_size"]) for c in cards], [(0, "refcard", CARD)],
