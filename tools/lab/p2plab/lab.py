@@ -15,11 +15,20 @@ from .topology import Layout, Spec
 NAMES = "abcdefgh"
 
 
+def kernels():
+    """The kernel releases of the lab's root, the oldest first."""
+    releases = [os.path.basename(p)[len("vmlinuz-"):] for p in glob.glob("/boot/vmlinuz-*")]
+    return sorted(releases, key=lambda r: tuple(map(int, r.split("+")[0].split("-")[0].split("."))))
+
+
 def newest_kernel():
     """The newest kernel release of the lab's root."""
-    releases = [os.path.basename(p)[len("vmlinuz-"):] for p in glob.glob("/boot/vmlinuz-*")]
-    number = lambda r: tuple(int(n) for n in r.split("+")[0].split("-")[0].split("."))
-    return max(releases, key=number)
+    return kernels()[-1]
+
+
+def release_of(spec):
+    """The kernel release that a machine boots."""
+    return {"": newest_kernel(), "oldest": kernels()[0]}.get(spec.kernel, spec.kernel)
 
 
 class Lab:
@@ -94,7 +103,7 @@ class Lab:
     def _start(self, layouts, shell):
         hosts = {layout.name: f"10.77.0.{layout.index + 1}" for layout in layouts}
         for layout in layouts:
-            release = layout.spec.kernel or newest_kernel()
+            release = release_of(layout.spec)
             initramfs = f"/src/build/lab/initramfs-{'.'.join(release.split('.')[:2])}.cpio"
             self.machines[layout.name] = Machine(
                 layout, f"/boot/vmlinuz-{release}", initramfs, self.run_dir / layout.name,

@@ -44,7 +44,7 @@ class Spec:
     cpus: int = 1
     memory: int = 512 * MIB
     modules: tuple = ("efa", "p2prdma")  # loaded before the scenario starts
-    kernel: str = ""  # a release; empty: the newest
+    kernel: str = ""  # a release; empty: the newest; or "oldest"
 
     @staticmethod
     def of(text):
