@@ -181,6 +181,10 @@ TEST_CASE_METHOD(Fixture, "a card can be told to lie", "[lab][refcard]")
     CHECK(read(scratch) == 0);
     CHECK_THROWS_AS(card.control({{"lies", {{"x", 1U}}}}), std::invalid_argument);
     CHECK_THROWS_AS(card.control({{"lies", {{"4", "x"}}}}), std::invalid_argument);
+    CHECK_THROWS_AS(card.control({{"lies", {{"4", std::uint64_t{1} << 32}}}}),
+                    std::invalid_argument);
+    for (const char* offset : {"", "0x", "3", "4x", "0x10000", "99999999999999999999"})
+        CHECK_THROWS_AS(card.control({{"lies", {{offset, 1U}}}}), std::invalid_argument);
 }
 
 TEST_CASE("a card takes only the requests that it knows", "[lab][refcard]")

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <system_error>
 
 namespace lab {
 
@@ -79,13 +81,25 @@ std::uint64_t checked_memory(std::uint64_t size)
     return size;
 }
 
+std::uint64_t parse_offset(const std::string& text)
+{
+    bool hex = text.starts_with("0x");
+    const char* end = text.data() + text.size();
+    std::uint64_t offset = 0;
+    auto [stop, error] = std::from_chars(text.data() + (hex ? 2 : 0), end, offset, hex ? 16 : 10);
+    if (error != std::errc{} || stop != end || offset % 4 != 0 || offset >= register_bar_size)
+        throw std::invalid_argument("a reference card has no register \"" + text + "\"");
+    return offset;
+}
+
 std::map<std::uint64_t, std::uint32_t> parse_lies(const nlohmann::json& json)
 {
     std::map<std::uint64_t, std::uint32_t> lies;
     for (const auto& [offset, value] : json.items()) {
-        if (!value.is_number_unsigned())
-            throw std::invalid_argument("register " + offset + " cannot read " + value.dump());
-        lies[std::stoull(offset, nullptr, 0)] = value.get<std::uint32_t>();
+        if (!value.is_number_unsigned() || value.get<std::uint64_t>() > ~0U)
+            throw std::invalid_argument("register " + offset + " cannot read " + value.dump() +
+                                        ": it has 32 bits");
+        lies[parse_offset(offset)] = value.get<std::uint32_t>();
     }
     return lies;
 }
@@ -249,7 +263,7 @@ nlohmann::json RefCard::control(const nlohmann::json& request)
         }
         if (!value.is_boolean() || (key != "fault" && key != "ready"))
             throw std::invalid_argument("a reference card takes \"fault\" and \"ready\", true or "
-                                        "false, not \"" +
+                                        "false, and \"lies\", an object; not \"" +
                                         key + "\": " + value.dump());
         (key == "fault" ? fault_ : ready_) = value.get<bool>();
     }
