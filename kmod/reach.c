@@ -162,8 +162,12 @@ static void fill_reach(struct p2p_card *card, struct pci_dev *peer,
 {
 	struct reach_path path = find_path(card->pdev, peer);
 
-	query->distance = reach_distance(card, peer, &path);
-	query->reach = reach_verdict(&path, query->distance);
+	query->distance = -1;
+	query->reach = P2PRDMA_REACH_UNSUPPORTED;
+	if (card->caps & P2PRDMA_CAP_MEM) {
+		query->distance = reach_distance(card, peer, &path);
+		query->reach = reach_verdict(&path, query->distance);
+	}
 	query->card_port = addr_of(top_bridge(card->pdev));
 	query->peer_port = addr_of(top_bridge(peer));
 	if (query->reach == P2PRDMA_REACH_SWITCH)

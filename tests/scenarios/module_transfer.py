@@ -81,3 +81,18 @@ def unbound(lab):
                  "bound again, all of its memory is free")
     kill(start_stream(a))
     lab.ok(True, "and a transfer works")
+
+
+@scenario("one-switch/ivshmem,efas=2")
+def unplugged(lab):
+    """A card that is unplugged while an adapter writes into it goes when the adapter lets go."""
+    a = lab["a"]
+    stream = start_stream(a)
+    a.qmp("device_del", id="card0")
+    wait_dmesg(a, "to let go of 1048576 bytes")
+    lab.ok(grows(a), "the transfer goes on")
+    kill(stream)
+    gone = "for i in $(seq 300); do lspci -n | grep -q 1af4:1110 || exit 0; sleep 0.1; done; exit 1"
+    lab.is_equal(a.run(gone, timeout=60, check=False).rc, 0, "then the card is gone")
+    lab.is_equal(a.run("ls /sys/class/p2prdma").out, "", "for the module, too")
+    a.run("rmmod p2prdma")

@@ -137,10 +137,11 @@ enum p2prdma_policy {
  * is being reset, raises SIGBUS.
  *
  * Errors: EINVAL: length 0 or overflowing, alignment no power of two, cache or
- * policy unknown. EACCES: the card is not open for writing. ENOSPC: the card has no free range that large. EOPNOTSUPP:
- * the card has no memory, or the policy needs a capability that is absent.
- * EMFILE, ENFILE: no descriptor left. ENOMEM: out of kernel memory. EINTR: a
- * fatal signal arrived while the memory was being zeroed.
+ * policy unknown. EACCES: the card is not open for writing. ENOSPC: the card
+ * has no free range that large. EOPNOTSUPP: the card has no memory, or the
+ * policy needs a capability that is absent. EMFILE, ENFILE: no descriptor left.
+ * ENOMEM: out of kernel memory. EINTR: a fatal signal arrived while the memory
+ * was being zeroed.
  */
 struct p2prdma_mem_alloc {
 	__u32 size;
@@ -159,7 +160,7 @@ struct p2prdma_mem_alloc {
  * @P2PRDMA_REACH_BRIDGE: yes: through a host bridge that the kernel allows
  * @P2PRDMA_REACH_REFUSED: no: no common switch, and the host bridge is not on
  *	the kernel's list of those known to forward peer-to-peer traffic
- * @P2PRDMA_REACH_UNSUPPORTED: no: the kernel or the card has no p2pdma
+ * @P2PRDMA_REACH_UNSUPPORTED: no: the card has no memory to reach
  */
 enum p2prdma_reach {
 	P2PRDMA_REACH_SWITCH = 0,
@@ -191,8 +192,9 @@ struct p2prdma_pci_addr {
  *	itself if it sits on the root bus
  * @peer_port: out: the same for @peer; equal to @card_port below one port
  * @common: out: valid if @reach is P2PRDMA_REACH_SWITCH: the lowest bridge
- *	above both, or the card itself if that is what @peer names. Otherwise the host bridge's own function (00.0 of the
- *	card's root bus), whether or not a device answers there.
+ *	above both, or the card itself if that is what @peer names. Otherwise
+ *	the host bridge's own function (00.0 of the card's root bus), whether
+ *	or not a device answers there.
  * @host_vendor: out: PCI vendor id of that host bridge, 0xffff if none answers
  * @host_device: out: its device id
  * @__reserved: must be 0
