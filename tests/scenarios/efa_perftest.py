@@ -2,6 +2,7 @@
 """The EFA model against stock software: efa.ko, libefa, ibv_devinfo, ibv_ud_pingpong, perftest."""
 
 import itertools
+import time
 
 from p2plab import Spec, Timeout, scenario
 
@@ -25,6 +26,16 @@ def listens(machine, port, program):
         if machine.run(look, check=False).rc == 0:
             return True
     return False
+
+
+def eventually(condition, limit=20):
+    """Waits until a condition holds; False if it does not within the limit."""
+    deadline = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def ended(program, limit):
@@ -107,17 +118,10 @@ def sends(lab):
 
 
 @scenario(TWO_ADAPTERS, timeout=400)
-def writes(lab):
-    """RDMA writes between two adapters of one machine."""
+def rdma(lab):
+    """RDMA writes and reads between two adapters of one machine."""
     a = lab["a"]
-    run_all(lab, (a, "efa_0"), (a, "efa_1"), WRITES)
-
-
-@scenario(TWO_ADAPTERS, timeout=400)
-def reads(lab):
-    """RDMA reads between two adapters of one machine."""
-    a = lab["a"]
-    run_all(lab, (a, "efa_0"), (a, "efa_1"), READS)
+    run_all(lab, (a, "efa_0"), (a, "efa_1"), WRITES + READS)
 
 
 @scenario([ONE_ADAPTER, ONE_ADAPTER], timeout=300)
@@ -127,3 +131,30 @@ def two_machines(lab):
             ("ibv_ud_pingpong -g 0 -n 100", "ib_send_bw -x 0 -Q 1 -c UD -n 500 -s 1024",
              "ib_send_lat -x 0 -c SRD -n 200 -s 64", "ib_send_bw -x 0 -c SRD -n 1000 -s 4096 -q 4",
              "ib_write_bw -x 0 -c SRD -n 20 -s 1048576", "ib_read_bw -x 0 -c SRD -n 20 -s 1048576 -e"))
+
+
+def is_clean(machine, device):
+    """True if nothing that software made on an adapter is left."""
+    state = machine.counters(device)["model"]
+    return state["queue_pairs"] == 0 and not any(r["live"] for r in state["regions"])
+
+
+@scenario(TWO_ADAPTERS, timeout=150)
+def killed(lab):
+    """Programs that are killed at work leave nothing; nor does the driver; both come again."""
+    a = lab["a"]
+    command = "ib_write_bw -x 0 -c SRD -s 65536 -q 2 -D 60"
+    server = a.start(f"{command} -d efa_0 -p 18400")
+    lab.ok(listens(a, 18400, server), "a server waits")
+    client = a.start(f"{command} -d efa_1 -p 18400 127.0.0.1")
+    moved = lambda: a.counters("efa0")["model"]["counters"]["write_receive_bytes"] > 1 << 22
+    lab.ok(eventually(moved), "bytes arrive")
+    client.kill()
+    client.wait(20, check=False)
+    lab.ok(eventually(lambda: is_clean(a, "efa1")), "a killed client leaves nothing")
+    server.kill()
+    server.wait(20, check=False)
+    lab.ok(eventually(lambda: is_clean(a, "efa0")), "a killed server leaves nothing")
+    a.run("rmmod efa && insmod /src/build/lab/efa/efa.ko", timeout=30)
+    pair(lab, (a, "efa_0"), (a, "efa_1"), "ib_write_bw -x 0 -c SRD -n 100 -s 65536")
+    lab.is_equal(a.counters("efa0")["model"]["counters"]["admin_errors"], 0, "no command failed")
