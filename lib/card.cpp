@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <infiniband/verbs.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 
 namespace p2prdma {
 namespace {
@@ -80,13 +79,7 @@ std::vector<CardEntry> Card::enumerate(const fs::path& sysfs)
 
 Card Card::open_path(const fs::path& path, unsigned number)
 {
-    struct stat status = {};
-    // Opening what is not a character device could block (a FIFO) or do things.
-    if (::stat(path.c_str(), &status) < 0)
-        throw internal::open_error(errno, path);
-    if (!S_ISCHR(status.st_mode))
-        throw internal::open_error(ENOTTY, path);
-    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY));
     if (!fd)
         throw internal::open_error(errno, path);
     int error = 0;

@@ -108,6 +108,7 @@ Error open_error(int error, const std::string& path)
     case EPERM:
         return {Errc::not_permitted, "no permission to open " + path};
     case ENOTTY:
+    case EISDIR:
         return {Errc::not_a_card, path + " is not a card of p2prdma"};
     default:
         return system_error(error, "cannot open " + path);

@@ -130,6 +130,8 @@ TEST_CASE("card: opening what is no card")
     CHECK(open("/dev/null") == Errc::not_a_card);
     CHECK(open("nonsense") == Errc::bad_argument);
     CHECK(open("") == Errc::bad_argument);
+    REQUIRE(fs::create_directory(sysfs.root() / "card2"));
+    CHECK(open((sysfs.root() / "card2").native()) == Errc::not_a_card);
     // A FIFO without a writer must not block.
     const auto fifo = (sysfs.root() / "card1").native();
     REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);

@@ -7,7 +7,9 @@
 #include "tools/p2prdma/failure.hpp"
 #include "tools/p2prdma/guard.hpp"
 #include "tools/p2prdma/input_file.hpp"
+#include "tools/p2prdma/interrupt.hpp"
 #include "tools/p2prdma/output_file.hpp"
+#include "tools/p2prdma/patience.hpp"
 #include "tools/p2prdma/progress.hpp"
 
 #include <cerrno>
@@ -16,6 +18,7 @@
 #include <iterator>
 
 #include <catch2/catch_all.hpp>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,6 +48,16 @@ public:
 
 private:
     fs::path path_;
+};
+
+struct Waiting {
+    explicit Waiting(std::chrono::milliseconds limit = std::chrono::seconds(20))
+        : patience(interrupt, limit)
+    {
+    }
+
+    Interrupt interrupt;
+    Patience patience;
 };
 
 void put(const std::string& path, const std::string& text)
@@ -202,11 +215,12 @@ TEST_CASE("input file: a change of size while it is sent is seen")
 TEST_CASE("output file: appears when complete, and only then")
 {
     const Directory directory;
+    Waiting waiting;
     const auto path = directory / "out";
     put(path, "old");
     {
         OutputFile out(path);
-        out.write(bytes_of("new"));
+        out.write(bytes_of("new"), waiting.patience);
         CHECK(get(path) == "old");
     }
     CHECK(get(path) == "old");
@@ -214,8 +228,8 @@ TEST_CASE("output file: appears when complete, and only then")
     const auto mask = ::umask(022);
     {
         OutputFile out(path);
-        out.write(bytes_of("ne"));
-        out.write(bytes_of("w"));
+        out.write(bytes_of("ne"), waiting.patience);
+        out.write(bytes_of("w"), waiting.patience);
         out.commit();
     }
     ::umask(mask);
@@ -229,26 +243,44 @@ TEST_CASE("output file: appears when complete, and only then")
 TEST_CASE("output file: tells at once what cannot be written")
 {
     const Directory directory;
+    Waiting waiting;
     CHECK(failure_of([&] { OutputFile out(directory / "."); }).code() == "not_a_file");
     CHECK_THAT(failure_of([&] { OutputFile out(directory / "no/such/file"); }).what(),
                ContainsSubstring("no/such/file"));
     OutputFile full("/dev/full");
-    CHECK(failure_of([&] { full.write(bytes_of("x")); }).code() == "disk_full");
+    CHECK(failure_of([&] { full.write(bytes_of("x"), waiting.patience); }).code() == "disk_full");
 }
 
-TEST_CASE("output file: a device is written in place, nothing is written nowhere")
+TEST_CASE("output file: what is no regular file is written in place, and nothing nowhere")
 {
-    {
-        OutputFile null("/dev/null");
-        null.write(bytes_of("x"));
-        null.commit();
-    }
-    struct stat status = {};
-    REQUIRE(::stat("/dev/null", &status) == 0);
-    CHECK(S_ISCHR(status.st_mode));
+    const Directory directory;
+    Waiting waiting;
+    const auto path = directory / "fifo";
+    REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+    CHECK_THAT(failure_of([&] { OutputFile out(path); }).what(), ContainsSubstring("cannot write"));
+    const UniqueFd reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK));
+    OutputFile out(path);
+    out.write(bytes_of("abc"), waiting.patience);
+    out.commit();
+    std::array<char, 4> got = {};
+    CHECK(::read(reader.get(), got.data(), got.size()) == 3);
+    CHECK(std::string(got.data()) == "abc");
+    CHECK(directory.files() == 1);
     OutputFile nowhere("");
-    CHECK_NOTHROW(nowhere.write(bytes_of("x")));
+    CHECK_NOTHROW(nowhere.write(bytes_of("x"), waiting.patience));
     CHECK_NOTHROW(nowhere.commit());
+}
+
+TEST_CASE("output file: a reader that does not read is given up")
+{
+    const Directory directory;
+    Waiting waiting(std::chrono::milliseconds(30));
+    const auto path = directory / "fifo";
+    REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+    const UniqueFd reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK));
+    OutputFile out(path);
+    const std::string much(1 << 20, 'x');
+    CHECK(failure_of([&] { out.write(bytes_of(much), waiting.patience); }).code() == "timeout");
 }
 
 TEST_CASE("guard: memory that has gone is an error, not a signal")

@@ -2,13 +2,17 @@
 #include "tools/p2prdma/output_file.hpp"
 
 #include "tools/p2prdma/failure.hpp"
+#include "tools/p2prdma/patience.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,22 +31,22 @@ mode_t umask_now()
 OutputFile::OutputFile(const std::string& path) : path_(path)
 {
     struct stat status = {};
-    const bool exists = !path.empty() && ::stat(path.c_str(), &status) == 0;
     if (path.empty())
         return;
-    if (path == "-") {
-        fd_ = STDOUT_FILENO;
-        return;
-    }
+    const bool exists = path != "-" && ::stat(path.c_str(), &status) == 0;
     if (exists && S_ISDIR(status.st_mode))
         throw Failure(Exit::failed, "not_a_file", path + " is a directory");
-    if (exists && !S_ISREG(status.st_mode))
-        owned_.reset(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    may_block_ = path == "-" || (exists && !S_ISREG(status.st_mode));
+    if (path == "-")
+        fd_ = STDOUT_FILENO;
+    else if (may_block_) // non-blocking: a FIFO that nobody reads is an error
+        owned_.reset(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     else
         create_temporary();
-    if (!owned_)
+    if (fd_ < 0)
+        fd_ = owned_.get();
+    if (fd_ < 0)
         throw system_failure(errno, "cannot write " + path);
-    fd_ = owned_.get();
 }
 
 void OutputFile::create_temporary()
@@ -62,15 +66,26 @@ OutputFile::~OutputFile()
         ::unlink(temporary_.c_str());
 }
 
-void OutputFile::write(std::span<const std::byte> data)
+std::size_t OutputFile::write_some(std::span<const std::byte> data) const
+{
+    // So much fits into a pipe that poll() calls writable; more could block for ever.
+    const auto length = may_block_ ? std::min<std::size_t>(data.size(), PIPE_BUF) : data.size();
+    const auto written = ::write(fd_, data.data(), length);
+    if (written >= 0)
+        return static_cast<std::size_t>(written);
+    if (errno == EINTR || errno == EAGAIN)
+        return 0;
+    throw system_failure(errno, "cannot write " + path_);
+}
+
+void OutputFile::write(std::span<const std::byte> data, Patience& patience)
 {
     while (fd_ >= 0 && !data.empty()) {
-        const auto written = ::write(fd_, data.data(), data.size());
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            throw system_failure(errno, "cannot write " + path_);
-        data = data.subspan(static_cast<std::size_t>(written));
+        pollfd writable[] = {{fd_, POLLOUT, 0}};
+        if (may_block_)
+            patience.wait(writable, "writing " + path_);
+        data = data.subspan(write_some(data));
+        patience.progress();
     }
 }
 

@@ -9,6 +9,8 @@
 
 namespace p2prdma::tool {
 
+class Patience;
+
 /// Where the received bytes go: nowhere (""), standard output ("-"), or a file that appears under
 /// its name only when complete. Until then it is a temporary file beside it, removed on failure.
 /// What exists and is not a regular file, such as /dev/null or a FIFO, is written in place.
@@ -20,18 +22,21 @@ public:
     OutputFile(const OutputFile&) = delete;
     OutputFile& operator=(const OutputFile&) = delete;
 
+    /// Waits, with patience, where a reader at the other end is slow.
     /// \throws Failure no_space (disk full) or the error
-    void write(std::span<const std::byte> data);
+    void write(std::span<const std::byte> data, Patience& patience);
     /// All is written and right: gives the file its name. \throws Failure
     void commit();
 
 private:
     void create_temporary();
+    std::size_t write_some(std::span<const std::byte> data) const;
 
     std::string path_;
     std::string temporary_;
     UniqueFd owned_;
     int fd_ = -1;
+    bool may_block_ = false; // it is no regular file
 };
 
 } // namespace p2prdma::tool

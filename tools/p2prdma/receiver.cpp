@@ -93,7 +93,7 @@ void Receiver::take_piece(std::uint64_t piece, Channel& channel, Patience& patie
         const auto bytes = std::span(bytes_).first(part);
         region.read(offset, bytes);
         digest_.update(bytes);
-        out.write(bytes);
+        out.write(bytes, patience);
         offset += part;
         done_ += part;
         progress.update(done_);
