@@ -3,17 +3,17 @@
 // Needs p2prdma_test_importer.ko. The environment: P2PRDMA_IMPORTER is the PCI function that
 // imports, one that reaches the card.
 
+#include "tests/guest/bus_error.hpp"
 #include "tests/guest/uapi_card.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
 #include <atomic>
 #include <chrono>
-#include <csetjmp>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <thread>
+#include <vector>
 
 using namespace uapi;
 namespace fs = std::filesystem;
@@ -156,18 +156,31 @@ private:
     std::jthread thread_;
 };
 
-sigjmp_buf escape;
-
-bool bus_error(volatile std::uint64_t& word)
+/// Allocates, maps, touches and imports until told to stop; counts what went well, and what failed
+/// in a way that a reset does not explain.
+void use(const UniqueFd& card, const UniqueFd& kept, const std::atomic<bool>& stop,
+         std::atomic<int>& rounds, std::atomic<int>& wrong)
 {
-    struct sigaction action = {}, old = {};
-    action.sa_handler = [](int) { siglongjmp(escape, 1); };
-    ::sigaction(SIGBUS, &action, &old);
-    const bool raised = sigsetjmp(escape, 1) != 0;
-    if (!raised)
-        word = word + 1;
-    ::sigaction(SIGBUS, &old, nullptr);
-    return raised;
+    Importer importer;
+    const Map kept_map(kept, MiB);
+    importer.attach(kept, "revocable");
+    while (!stop) {
+        if (kept_map.error() == 0)
+            (void)bus_error(kept_map.words()[0]);
+        const int mapped = importer.command("map");
+        wrong += mapped != 0 && mapped != ENODEV && mapped != ENOTCONN;
+        importer.command("unmap");
+        p2prdma_mem_alloc alloc = request(MiB);
+        const int error = call(card, P2PRDMA_MEM_ALLOC, &alloc);
+        wrong += error != 0 && error != EBUSY;
+        if (error != 0)
+            continue;
+        const UniqueFd memory(alloc.fd);
+        const Map map(memory, MiB);
+        wrong += map.error() != 0 && map.error() != EBUSY;
+        if (map.error() == 0 && !bus_error(map.words().back()))
+            rounds++;
+    }
 }
 
 } // namespace
@@ -235,6 +248,7 @@ TEST_CASE("unbind revokes an importer that can be revoked, and does not wait")
 
 TEST_CASE("unbind waits for an importer that pins, and says for whom")
 {
+    const BusErrorHandler handler;
     const Binding binding;
     UniqueFd card = open_card();
     const UniqueFd memory = allocate(card, MiB);
@@ -312,6 +326,7 @@ TEST_CASE("unbind ends when the process that holds a pinned memory is killed")
 
 TEST_CASE("a reset revokes; afterwards the same memory can be mapped again")
 {
+    const BusErrorHandler handler;
     const Binding binding;
     if (!fs::exists(binding.device / "reset"))
         SKIP("this card cannot be reset");
@@ -334,6 +349,7 @@ TEST_CASE("a reset revokes; afterwards the same memory can be mapped again")
 
 TEST_CASE("a reset waits for an importer that pins; the card is busy meanwhile")
 {
+    const BusErrorHandler handler;
     const Binding binding;
     if (!fs::exists(binding.device / "reset"))
         SKIP("this card cannot be reset");
@@ -354,4 +370,30 @@ TEST_CASE("a reset waits for an importer that pins; the card is busy meanwhile")
     reset.join();
     CHECK(!bus_error(map.words()[0]));
     CHECK(try_alloc(card, request(page)) == 0);
+}
+
+TEST_CASE("many resets while threads allocate, map, touch and import")
+{
+    const BusErrorHandler handler;
+    const Binding binding;
+    if (!fs::exists(binding.device / "reset"))
+        SKIP("this card cannot be reset");
+    const UniqueFd card = open_card();
+    const std::uint64_t before = mem_free(card);
+    std::atomic<bool> stop = false;
+    std::atomic<int> rounds = 0, wrong = 0;
+    const UniqueFd kept[3] = {allocate(card, MiB), allocate(card, MiB), allocate(card, MiB)};
+    std::vector<std::jthread> users;
+    for (const UniqueFd& memory : kept)
+        users.emplace_back([&] { use(card, memory, stop, rounds, wrong); });
+    for (int i = 0; i < 5; i++) {
+        const int reached = rounds;
+        binding.reset();
+        while (rounds < reached + 3)
+            std::this_thread::yield(); // they go on after each reset
+    }
+    stop = true;
+    users.clear();
+    CHECK(wrong == 0);
+    CHECK(mem_free(card) == before - 3 * MiB);
 }
