@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tools/lab/efa/admin_commands.hpp"
 
+#include <limits>
 #include <utility>
 
 namespace lab::efa {
@@ -42,7 +43,7 @@ admin::DeviceAttr device_attr(const Identity& identity)
             .physical_width = 48,
             .virtual_width = 64,
             .device_caps = admin::cap_rdma_read | admin::cap_rnr_retry | admin::cap_rdma_write |
-                           admin::cap_unsolicited_write_recv,
+                           admin::cap_unsolicited_write_recv | admin::cap_event_counters,
             .max_rdma_size = Limits::max_rdma_size,
             .guid = identity.guid,
             .link_speed_gbps = 100,
@@ -75,9 +76,9 @@ admin::QueueAttr2 queue_attr_2()
 {
     return {.inline_size_ex = Limits::inline_size_ex,
             .reserved = {},
-            .counter_events = 0,
-            .max_counters = 0,
-            .counter_max = 0};
+            .counter_events = all_qp_events,
+            .max_counters = Limits::max_event_counters,
+            .counter_max = std::numeric_limits<std::uint64_t>::max()};
 }
 
 AdminResult get_feature(const Context& context, const Identity& identity, Feature feature)
@@ -179,6 +180,16 @@ AdminResult execute_now(Context& context, const Identity& identity, Resources& r
         return resources.create_eq(command_as<admin::CreateEq>(entry));
     case Opcode::destroy_eq:
         return resources.destroy_eq(command_as<admin::Number>(entry));
+    case Opcode::create_event_counter:
+        return resources.create_counter(command_as<admin::CreateEventCounter>(entry));
+    case Opcode::destroy_event_counter:
+        return resources.destroy_counter(command_as<admin::CounterHandle>(entry));
+    case Opcode::attach_event_counter:
+        return resources.attach_counter(command_as<admin::AttachEventCounter>(entry));
+    case Opcode::modify_event_counter:
+        return resources.modify_counter(command_as<admin::ModifyEventCounter>(entry));
+    case Opcode::detach_event_counter:
+        return resources.detach_counter(command_as<admin::AttachEventCounter>(entry));
     default:
         break;
     }

@@ -30,6 +30,11 @@ enum class Opcode : std::uint8_t {
     dealloc_uar = 17,
     create_eq = 18,
     destroy_eq = 19,
+    create_event_counter = 25,
+    destroy_event_counter = 26,
+    attach_event_counter = 27,
+    modify_event_counter = 28,
+    detach_event_counter = 29,
     last = 29,
 };
 
@@ -65,6 +70,7 @@ inline constexpr std::uint32_t cap_rdma_read = 1u << 0;
 inline constexpr std::uint32_t cap_rnr_retry = 1u << 1;
 inline constexpr std::uint32_t cap_rdma_write = 1u << 3;
 inline constexpr std::uint32_t cap_unsolicited_write_recv = 1u << 4;
+inline constexpr std::uint32_t cap_event_counters = 1u << 5;
 
 #pragma pack(push, 1)
 
@@ -278,6 +284,45 @@ struct CreateEq {
     std::uint32_t reserved;
 };
 static_assert(sizeof(CreateEq) == 20);
+
+struct CreateEventCounter {
+    std::uint16_t uar;
+    std::uint16_t reserved;
+    std::uint64_t address; ///< of eight bytes, aligned
+};
+static_assert(sizeof(CreateEventCounter) == 12);
+
+struct CreateEventCounterResponse {
+    std::uint32_t handle;
+    std::uint32_t reserved;
+};
+
+struct CounterHandle {
+    std::uint32_t handle;
+};
+
+/// Attaches or detaches.
+struct AttachEventCounter {
+    static constexpr std::uint8_t type_qp_events = 0;
+
+    std::uint32_t counter;
+    std::uint8_t type;
+    std::array<std::uint8_t, 3> reserved;
+    std::uint32_t qp;
+    std::uint32_t events; ///< bits of QpEvent
+};
+static_assert(sizeof(AttachEventCounter) == 16);
+
+struct ModifyEventCounter {
+    static constexpr std::uint8_t operation_set = 0;
+    static constexpr std::uint8_t operation_add = 1;
+
+    std::uint32_t counter;
+    std::uint8_t operation;
+    std::array<std::uint8_t, 7> reserved;
+    std::uint64_t value;
+};
+static_assert(sizeof(ModifyEventCounter) == 20);
 
 struct FeatureCommand {
     ControlBuffer control;

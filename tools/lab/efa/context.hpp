@@ -26,6 +26,7 @@ struct Limits {
     static constexpr std::uint32_t max_eq_depth = 1024; ///< more than there are CQs
     static constexpr std::uint32_t max_pd = 256;
     static constexpr std::uint32_t max_uar = 256;
+    static constexpr std::uint32_t max_event_counters = 512;
     static constexpr std::uint32_t max_sq_depth = 1024;
     static constexpr std::uint32_t max_rq_depth = 4096;
     static constexpr std::uint32_t max_llq_size = 128 * 1024; ///< per queue pair

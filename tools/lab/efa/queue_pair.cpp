@@ -176,6 +176,7 @@ void QueuePair::complete_receive(const ReceiveRequest& request, CompletionStatus
         context_.counters.receive_bytes += arrival->length;
     }
     config_.receive_cq->post(completion);
+    counters_.count(status == CompletionStatus::ok ? QpEvent::receive : QpEvent::receive_error);
 }
 
 void QueuePair::complete_unsolicited(const Arrival& arrival)
@@ -184,6 +185,7 @@ void QueuePair::complete_unsolicited(const Arrival& arrival)
     completion.head.flags |= CompletionHead::unsolicited;
     describe_arrival(arrival, completion);
     config_.receive_cq->post(completion);
+    counters_.count(QpEvent::receive);
 }
 
 } // namespace lab::efa

@@ -4,6 +4,7 @@
 #include "tools/lab/efa/admin_layout.hpp"
 #include "tools/lab/efa/completion_queue.hpp"
 #include "tools/lab/efa/context.hpp"
+#include "tools/lab/efa/event_counter.hpp"
 #include "tools/lab/efa/receive_queue.hpp"
 #include "tools/lab/efa/responder.hpp"
 #include "tools/lab/efa/send_queue.hpp"
@@ -64,6 +65,8 @@ public:
     CompletionQueue& send_cq() { return *config_.send_cq; }
     SendQueue& send_queue() { return send_queue_; }
     ReceiveQueue& receive_queue() { return receive_queue_; }
+    /// What counts this queue pair's events.
+    AttachedCounters& counters() { return counters_; }
     /// Counts resets: what was posted before one is not completed.
     std::uint32_t epoch() const { return epoch_; }
     /// Expires when the queue pair is destroyed: for callbacks.
@@ -109,6 +112,7 @@ private:
     std::uint32_t qkey_ = 0;
     std::uint32_t sq_psn_ = 0;
     std::uint8_t rnr_retry_ = rnr_retry_infinite;
+    AttachedCounters counters_;
     SendQueue send_queue_;
     ReceiveQueue receive_queue_;
     Responder responder_;

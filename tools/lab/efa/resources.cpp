@@ -353,6 +353,7 @@ AdminResult Resources::destroy_qp(const admin::QpHandle& command)
         return Status::illegal_parameter;
     auto& entry = it->second;
     entry.pair->close();
+    entry.pair->counters().detach_all();
     doorbells_.remove(entry.send_doorbell);
     doorbells_.remove(entry.receive_doorbell);
     llq_pages_.give(*entry.llq_page);
@@ -434,6 +435,71 @@ AdminResult Resources::deregister_mr(const admin::DeregMr& command)
         return Status::illegal_parameter;
     --pds_.at(region->layout().pd);
     return Status::success;
+}
+
+// Event counters
+
+AdminResult Resources::create_counter(const admin::CreateEventCounter& command)
+{
+    if (!doorbells_.has_page(command.uar) || command.address % sizeof(std::uint64_t) != 0)
+        return Status::illegal_parameter;
+    auto handle = counter_ids_.take();
+    if (!handle)
+        return Status::resource_allocation_failure;
+    counters_[*handle] = std::make_shared<EventCounter>(context_.dma, command.address);
+    return AdminResult::with(admin::CreateEventCounterResponse{.handle = *handle, .reserved = 0});
+}
+
+std::shared_ptr<EventCounter> Resources::find_counter(std::uint32_t handle) const
+{
+    auto it = counters_.find(handle);
+    return it == counters_.end() ? nullptr : it->second;
+}
+
+AdminResult Resources::destroy_counter(const admin::CounterHandle& command)
+{
+    auto counter = find_counter(command.handle);
+    if (!counter)
+        return Status::illegal_parameter;
+    if (counter->users != 0)
+        return Status::resource_busy;
+    counters_.erase(command.handle);
+    counter_ids_.give(command.handle);
+    return Status::success;
+}
+
+AdminResult Resources::modify_counter(const admin::ModifyEventCounter& command)
+{
+    auto counter = find_counter(command.counter);
+    if (!counter || command.operation > admin::ModifyEventCounter::operation_add)
+        return Status::illegal_parameter;
+    if (command.operation == admin::ModifyEventCounter::operation_set)
+        counter->set(command.value);
+    else
+        counter->add(command.value);
+    return Status::success;
+}
+
+AdminResult Resources::attach_counter(const admin::AttachEventCounter& command)
+{
+    auto counter = find_counter(command.counter);
+    auto qp = qps_.find(command.qp);
+    if (!counter || qp == qps_.end() || (command.events & ~all_qp_events) != 0 ||
+        command.type != admin::AttachEventCounter::type_qp_events)
+        return Status::illegal_parameter;
+    bool attached = qp->second.pair->counters().attach(counter, command.events);
+    return attached ? Status::success : Status::resource_busy;
+}
+
+AdminResult Resources::detach_counter(const admin::AttachEventCounter& command)
+{
+    auto counter = find_counter(command.counter);
+    auto qp = qps_.find(command.qp);
+    bool detached = counter && qp != qps_.end() &&
+                    command.type == admin::AttachEventCounter::type_qp_events &&
+                    (command.events & ~all_qp_events) == 0 &&
+                    qp->second.pair->counters().detach(counter, command.events);
+    return detached ? Status::success : Status::illegal_parameter;
 }
 
 } // namespace lab::efa

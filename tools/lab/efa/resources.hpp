@@ -5,6 +5,7 @@
 #include "tools/lab/efa/completion_queue.hpp"
 #include "tools/lab/efa/context.hpp"
 #include "tools/lab/efa/doorbells.hpp"
+#include "tools/lab/efa/event_counter.hpp"
 #include "tools/lab/efa/event_queue.hpp"
 #include "tools/lab/efa/page_allocator.hpp"
 #include "tools/lab/efa/queue_pair.hpp"
@@ -45,6 +46,11 @@ public:
     /// `flags` is the submission's: where the page list is.
     void register_mr(const admin::RegMr& command, std::uint8_t flags, AdminDone done);
     AdminResult deregister_mr(const admin::DeregMr& command);
+    AdminResult create_counter(const admin::CreateEventCounter& command);
+    AdminResult destroy_counter(const admin::CounterHandle& command);
+    AdminResult modify_counter(const admin::ModifyEventCounter& command);
+    AdminResult attach_counter(const admin::AttachEventCounter& command);
+    AdminResult detach_counter(const admin::AttachEventCounter& command);
 
     /// A write to the doorbell BAR.
     void ring_doorbell(std::uint32_t offset, std::uint32_t value);
@@ -78,6 +84,7 @@ private:
     bool add_doorbells(std::uint16_t uar, Qp& entry);
     void release(const Qp& entry);
     std::uint16_t qp_number(std::uint32_t index);
+    std::shared_ptr<EventCounter> find_counter(std::uint32_t handle) const;
     void add_region(const MemoryRegion::Layout& layout, std::vector<std::uint64_t> pages,
                     const AdminDone& done);
 
@@ -90,10 +97,12 @@ private:
     IdPool cq_ids_{Limits::max_cq};
     IdPool eq_ids_{Limits::max_eq};
     IdPool qp_ids_{Limits::max_qp};
+    IdPool counter_ids_{Limits::max_event_counters};
     std::map<std::uint16_t, unsigned> pds_; ///< users by number: regions, handles, queue pairs
     std::map<std::uint16_t, Cq> cqs_;
     std::map<std::uint16_t, Eq> eqs_;
     std::map<std::uint32_t, Qp> qps_; ///< by number, which is the handle too
+    std::map<std::uint32_t, std::shared_ptr<EventCounter>> counters_; ///< by handle
     std::array<std::uint8_t, Limits::max_qp> qp_generations_{};
 };
 

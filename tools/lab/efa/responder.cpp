@@ -30,6 +30,12 @@ void send_back(Context& context, const Packet& request, PacketPtr packet,
     context.send(std::move(packet), length);
 }
 
+/// True for the last piece of a request: those before it were served before it.
+bool ends_request(const PacketHeader& header)
+{
+    return header.total - header.offset == header.length;
+}
+
 /// The global routing header that precedes an unreliable message's data.
 void fill_grh(Packet& packet)
 {
@@ -244,11 +250,15 @@ void Responder::write(const PacketPtr& packet, const PacketHeader& header)
     auto status = check_remote(*packet, header, length, Access::remote_write, pieces);
     if (status != CompletionStatus::ok)
         return answer(packet, status);
-    scatter(context_.dma, pieces, packet, [&context = context_, packet, length](int error) {
-        if (error == 0)
-            context.counters.write_receive_bytes += length;
-        reply(context, *packet, error == 0 ? CompletionStatus::ok : CompletionStatus::remote_abort);
-    });
+    scatter(context_.dma, pieces, packet,
+            [&context = context_, packet, header, guard = owner_.guard()](int error) {
+                if (error == 0)
+                    context.counters.write_receive_bytes += packet->payload.size();
+                if (auto owner = guard.lock(); owner && error == 0 && ends_request(header))
+                    owner->counters().count(QpEvent::remote_write);
+                reply(context, *packet,
+                      error == 0 ? CompletionStatus::ok : CompletionStatus::remote_abort);
+            });
 }
 
 void Responder::read(const PacketPtr& packet, const PacketHeader& header)
@@ -260,13 +270,16 @@ void Responder::read(const PacketPtr& packet, const PacketHeader& header)
     if (status != CompletionStatus::ok)
         return answer(packet, status);
     auto data = context_.fabric.allocate(pieces.empty() ? 0 : header.length);
-    gather(context_.dma, pieces, data, 0, [&context = context_, packet, data, header](int error) {
-        if (error != 0)
-            return reply(context, *packet, CompletionStatus::remote_abort);
-        context.counters.read_response_bytes += data->payload.size();
-        send_back(context, *packet, data,
-                  reply_header(header, PacketKind::read_reply, CompletionStatus::ok));
-    });
+    gather(context_.dma, pieces, data, 0,
+           [&context = context_, packet, data, header, guard = owner_.guard()](int error) {
+               if (error != 0)
+                   return reply(context, *packet, CompletionStatus::remote_abort);
+               context.counters.read_response_bytes += data->payload.size();
+               if (auto owner = guard.lock(); owner && ends_request(header))
+                   owner->counters().count(QpEvent::remote_read);
+               send_back(context, *packet, data,
+                         reply_header(header, PacketKind::read_reply, CompletionStatus::ok));
+           });
 }
 
 } // namespace lab::efa

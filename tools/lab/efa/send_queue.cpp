@@ -16,6 +16,15 @@ constexpr unsigned window = 32;
 /// A finite RNR retry count allows for that many of these.
 constexpr std::chrono::milliseconds rnr_delay{20};
 
+QpEvent event_of(Opcode opcode, bool ok)
+{
+    if (opcode == Opcode::rdma_read)
+        return ok ? QpEvent::read : QpEvent::read_error;
+    if (opcode == Opcode::rdma_write)
+        return ok ? QpEvent::write : QpEvent::write_error;
+    return ok ? QpEvent::send : QpEvent::send_error;
+}
+
 constexpr unsigned generation_shift = 16;
 constexpr std::uint32_t slot_mask = 0xffff;
 
@@ -126,8 +135,7 @@ void SendQueue::start_next()
         current_ = take_slot(request);
         return;
     }
-    count(request, status);
-    post_completion(request, status);
+    complete(request, status);
     if (status == CompletionStatus::qp_internal_error) {
         ++context_.counters.phase_errors;
         owner_.fail();
@@ -358,11 +366,18 @@ void SendQueue::finish(MessageId id, CompletionStatus status)
     WorkRequest request = *find(id);
     outstanding_ -= request.outstanding - (request.held ? 1 : 0);
     free_slot(id);
-    count(request, status);
-    if (request.comp_req || status != CompletionStatus::ok)
-        post_completion(request, status);
+    complete(request, status);
     if (may_transmit())
         owner_.activate();
+}
+
+void SendQueue::complete(const WorkRequest& request, CompletionStatus status)
+{
+    bool ok = status == CompletionStatus::ok;
+    count(request, status);
+    if (request.comp_req || !ok)
+        post_completion(request, status);
+    owner_.counters().count(event_of(request.opcode, ok));
 }
 
 void SendQueue::count(const WorkRequest& request, CompletionStatus status)
@@ -411,7 +426,7 @@ void SendQueue::flush()
         WorkRequest request;
         parse_element(element(consumer_), phase_, request);
         advance_consumer();
-        post_completion(request, CompletionStatus::flushed);
+        complete(request, CompletionStatus::flushed);
     }
 }
 

@@ -80,6 +80,7 @@ private:
     void hold(MessageId id, WorkRequest& request);
     void release_credit(WorkRequest& request);
     void finish(MessageId id, CompletionStatus status);
+    void complete(const WorkRequest& request, CompletionStatus status);
     void count(const WorkRequest& request, CompletionStatus status);
     void post_completion(const WorkRequest& request, CompletionStatus status);
 
