@@ -33,7 +33,7 @@ def draw(report):
     a = box("machine A: receives", [
         "host memory ◄─ " + count(routes["host_dram"]) + " of the file",
         "    │          " + count(report["concurrent_host_bytes"]) + " of the hosts' own",
-        "CPU ── host bridge ── " + count(routes["peer_bridge"]),
+        "CPU ── host bridge: " + count(routes["peer_bridge"]) + " of the file",
         "           │",
         "        PCIe switch",
         "         │       │",
