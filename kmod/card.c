@@ -5,6 +5,7 @@
  */
 #include <linux/fs.h>
 #include <linux/idr.h>
+#include <linux/slab.h>
 
 #include "card.h"
 #include "dma.h"
@@ -31,6 +32,7 @@ static char *card_devnode(const struct device *dev, umode_t *mode)
 
 static struct class card_class = {
 	.name = "p2prdma",
+	.dev_groups = p2p_card_groups,
 	.devnode = card_devnode,
 	.dev_release = card_release,
 };
@@ -65,7 +67,6 @@ int p2p_card_class_init(void)
 	ret = alloc_chrdev_region(&first_devt, 0, P2P_MAX_CARDS, "p2prdma");
 	if (ret)
 		return ret;
-	card_class.dev_groups = p2p_card_groups;
 	ret = class_register(&card_class);
 	if (ret)
 		unregister_chrdev_region(first_devt, P2P_MAX_CARDS);

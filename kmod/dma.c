@@ -6,6 +6,7 @@
 #include <linux/dma-resv.h>
 #include <linux/scatterlist.h>
 #include <linux/sizes.h>
+#include <linux/slab.h>
 
 #include "card.h"
 #include "compat.h"

@@ -45,7 +45,7 @@ struct ioctl_call {
 	int fd;
 };
 
-static int fill_info(struct p2p_card *card, struct p2prdma_get_info *info)
+static void fill_info(struct p2p_card *card, struct p2prdma_get_info *info)
 {
 	struct pci_dev *pdev = card->pdev;
 
@@ -62,7 +62,6 @@ static int fill_info(struct p2p_card *card, struct p2prdma_get_info *info)
 	info->pci_vendor = pdev->vendor;
 	info->pci_device = pdev->device;
 	strscpy_pad(info->driver, card->ops->name, sizeof(info->driver));
-	return 0;
 }
 
 static int get_info(struct ioctl_call *call)
@@ -75,9 +74,9 @@ static int get_info(struct ioctl_call *call)
 	ret = p2p_card_enter(call->card);
 	if (ret)
 		return ret;
-	ret = fill_info(call->card, info);
+	fill_info(call->card, info);
 	p2p_card_exit(call->card);
-	return ret;
+	return 0;
 }
 
 static int check_alloc(struct p2p_card *card,

@@ -6,6 +6,8 @@
 #include <linux/moduleparam.h>
 #include <linux/pci.h>
 #include <linux/security.h>
+#include <linux/slab.h>
+#include <linux/string.h>
 
 #include "card.h"
 
@@ -119,17 +121,18 @@ static int add_id(const char *text)
 
 static int add_ids(void)
 {
-	char *rest = ids, *text;
-	int ret;
+	/* The parameter stays whole: sysfs shows it. */
+	char *copy = kstrdup(ids, GFP_KERNEL);
+	char *rest = copy, *text;
+	int ret = 0;
 
-	while ((text = strsep(&rest, ","))) {
-		if (!*text)
-			continue;
-		ret = add_id(text);
-		if (ret)
-			return ret;
-	}
-	return 0;
+	if (!copy)
+		return -ENOMEM;
+	while (!ret && (text = strsep(&rest, ",")))
+		if (*text)
+			ret = add_id(text);
+	kfree(copy);
+	return ret;
 }
 
 /**
