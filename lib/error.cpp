@@ -72,7 +72,7 @@ std::error_condition Category::default_error_condition(int code) const noexcept
 
 std::string bytes(std::uint64_t count)
 {
-    return std::to_string(count) + " bytes";
+    return std::to_string(count) + (count == 1 ? " byte" : " bytes");
 }
 
 } // namespace

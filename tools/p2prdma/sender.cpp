@@ -123,6 +123,7 @@ void Sender::fill(const Slot& slot, std::uint64_t file_offset, std::uint32_t len
     digest_.update(bytes);
     staging_->write(slot.offset, bytes);
     patience_.check("sending to " + channel_.peer());
+    take_messages(); // the receiver may have given up
     channel_.keep_alive(sent_);
 }
 
@@ -139,8 +140,7 @@ void Sender::step()
                              : Patience::Clock::duration(std::chrono::seconds(1));
     patience_.wait(events, at_most, "sending to " + channel_.peer());
     if (events[0].revents)
-        while (const auto message = channel_.try_receive())
-            take_message(*message);
+        take_messages();
     channel_.keep_alive(sent_);
 }
 
@@ -154,6 +154,12 @@ bool Sender::take_completion()
         slots_[*id].busy = false;
     patience_.progress();
     return true;
+}
+
+void Sender::take_messages()
+{
+    while (const auto message = channel_.try_receive())
+        take_message(*message);
 }
 
 void Sender::take_message(const wire::Message& message)

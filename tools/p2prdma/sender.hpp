@@ -48,6 +48,7 @@ private:
     /// Waits for a completion or a message, and takes note of it.
     void step();
     bool take_completion();
+    void take_messages();
     void take_message(const wire::Message& message);
 
     const InputFile& file_;
