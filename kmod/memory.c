@@ -94,7 +94,7 @@ static void mem_unreserve_cache(struct p2p_mem *mem)
 static struct p2p_mem *mem_alloc(struct p2p_card *card,
 				 const struct p2prdma_mem_alloc *args)
 {
-	struct p2p_mem *mem = kzalloc(sizeof(*mem), GFP_KERNEL);
+	struct p2p_mem *mem = kzalloc(sizeof(*mem), GFP_KERNEL_ACCOUNT);
 	int ret;
 
 	if (!mem)

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// The kernel's fault injection makes one allocation after the other fail inside each call. What
+// must come out is ENOMEM, or success where the kernel can do without; and nothing left behind.
+// Needs a kernel with CONFIG_FAILSLAB, which distributions do not have: elsewhere it is skipped.
+
+#include "tests/guest/uapi_card.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <functional>
+
+using namespace uapi;
+
+namespace {
+
+/// /proc/thread-self/fail-nth: the nth allocation from now on in this thread fails.
+class FailNth {
+public:
+    FailNth() : fd_(::open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC)) {}
+    [[nodiscard]] bool available() const
+    {
+        return bool(fd_) && std::filesystem::exists("/sys/kernel/debug/failslab");
+    }
+    void set(int nth) { write_text(std::to_string(nth)); }
+    /// Ends it; true if an allocation has failed.
+    bool clear()
+    {
+        char text[16] = {};
+        (void)!::pread(fd_.get(), text, sizeof(text) - 1, 0);
+        write_text("0");
+        return std::atoi(text) == 0;
+    }
+
+private:
+    void write_text(const std::string& text)
+    {
+        (void)!::pwrite(fd_.get(), text.data(), text.size(), 0);
+    }
+    UniqueFd fd_;
+};
+
+/// Calls `call` (which returns 0 or an errno, and undoes what it did) with its first, second, ...
+/// allocation failing, until it has no more.
+void sweep(const std::function<int()>& call)
+{
+    FailNth fail;
+    if (!fail.available())
+        SKIP("the kernel has no fault injection");
+    const UniqueFd card = open_card();
+    const std::uint64_t before = mem_free(card);
+    int failures = 0;
+    for (int nth = 1; nth < 1000; nth++) {
+        fail.set(nth);
+        const int error = call();
+        if (!fail.clear())
+            break;
+        INFO("allocation " << nth);
+        CHECK((error == 0 || error == ENOMEM || error == ENFILE));
+        CHECK(mem_free(card) == before);
+        failures++;
+    }
+    CHECK(failures > 0);
+}
+
+} // namespace
+
+TEST_CASE("fault injection: open")
+{
+    const std::string path = card_path();
+    sweep([&] {
+        const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+        return fd < 0 ? errno : (::close(fd), 0);
+    });
+}
+
+TEST_CASE("fault injection: MEM_ALLOC, write-combined and uncached")
+{
+    const UniqueFd card = open_card();
+    for (const std::uint32_t cache : {P2PRDMA_CACHE_WC, P2PRDMA_CACHE_UC}) {
+        p2prdma_mem_alloc alloc = request(MiB);
+        alloc.cache = cache;
+        sweep([&] { return try_alloc(card, alloc); });
+    }
+}
+
+TEST_CASE("fault injection: attach and map by another device's driver")
+{
+    const char* device = std::getenv("P2PRDMA_IMPORTER");
+    const UniqueFd importer(::open("/dev/p2prdma_test_importer", O_RDWR | O_CLOEXEC));
+    if (!importer || !device)
+        SKIP("no importer");
+    const UniqueFd card = open_card();
+    const UniqueFd memory = allocate(card, MiB);
+    const std::string attach = "attach " + std::to_string(memory.get()) + " " + device + " pinning";
+    const auto write = [&](const std::string& text) {
+        return ::write(importer.get(), text.data(), text.size()) < 0 ? errno : 0;
+    };
+    sweep([&] {
+        int error = write(attach);
+        if (error == 0) {
+            error = write("map");
+            write("detach");
+        }
+        return error;
+    });
+    CHECK(write("detach") == ENOTCONN);
+}
