@@ -446,7 +446,8 @@ AdminResult Resources::create_counter(const admin::CreateEventCounter& command)
     auto handle = counter_ids_.take();
     if (!handle)
         return Status::resource_allocation_failure;
-    counters_[*handle] = std::make_shared<EventCounter>(context_.dma, command.address);
+    std::uint64_t address = command.address; // a packed member: no reference may be bound to it
+    counters_[*handle] = std::make_shared<EventCounter>(context_.dma, address);
     return AdminResult::with(admin::CreateEventCounterResponse{.handle = *handle, .reserved = 0});
 }
 
