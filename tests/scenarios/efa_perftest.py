@@ -124,6 +124,15 @@ def rdma(lab):
     run_all(lab, (a, "efa_0"), (a, "efa_1"), WRITES + READS)
 
 
+@scenario(Spec("switch-iommu", card="none", efas=2, cpus=2, modules=("efa",)), timeout=200)
+def iommu(lab):
+    """The same behind an IOMMU: bus addresses that are not memory addresses, page by page."""
+    a = lab["a"]
+    run_all(lab, (a, "efa_0"), (a, "efa_1"),
+            ("ib_send_bw -x 0 -c SRD -n 500 -s 4096 -e", "ib_write_bw -x 0 -c SRD -n 50 -s 1048576",
+             "ib_read_bw -x 0 -c SRD -n 50 -s 1048576"))
+
+
 @scenario([ONE_ADAPTER, ONE_ADAPTER], timeout=300)
 def two_machines(lab):
     """The same across the fabric."""
