@@ -37,7 +37,7 @@ def wait_dmesg(machine, text):
                 "exit 1", timeout=60)
 
 
-@scenario("one-switch/{},efas=2", each=["refcard", "ivshmem"])
+@scenario("one-switch/refcard,efas=2")
 def killed(lab):
     """kill -9 of the process that receives frees all, at whatever moment it comes."""
     a = lab["a"]
