@@ -188,6 +188,8 @@ TEST_CASE_METHOD(Messages, "requests that cannot be are completed with the reaso
     CHECK(attempt(same, {Limits::mtu + 1, from.lkey, from.iova}) == Status::bad_length);
     CHECK(attempt([](SendMeta& m) { m.length = 3; }, good) == Status::bad_length);
     CHECK(attempt([](SendMeta& m) { m.ah = 99; }, good) == Status::invalid_ah);
+    auto foreign = a.create_ah(a.alloc_pd(), b.adapter.gid());
+    CHECK(attempt([&](SendMeta& m) { m.ah = foreign; }, good) == Status::invalid_ah);
     CHECK(attempt([](SendMeta& m) { m.ctrl1 |= 0xf; }, good) == Status::unsupported_op);
     CHECK(attempt([](SendMeta& m) { m.dest_qp_num ^= 0x4000; }, good) ==
           Status::remote_bad_dest_qpn);
@@ -227,13 +229,15 @@ TEST_CASE_METHOD(Messages, "a message waits for its receive buffer", "[efa][rnr]
     }
 }
 
-TEST_CASE_METHOD(Messages, "those who wait do not stop those who need not", "[efa][rnr]")
+TEST_CASE("those who wait do not stop those who need not", "[efa][rnr]")
 {
-    for (std::uint16_t i = 0; i < 10; ++i)
-        requester.send(from, 16, i);
-    CHECK(quiet(requester.cq));
-    requester.rdma(Opcode::rdma_write, from, to.iova, to.rkey, 100, 50);
-    expect(requester.cq, 50, Status::ok);
+    Messages m({.sq_depth = 64});
+    for (std::uint16_t i = 0; i < 50; ++i) // more than may be on the fabric
+        m.requester.send(m.from, 16, i);
+    CHECK(m.quiet(m.requester.cq));
+    CHECK(m.a.counter("rnr") == 50);
+    m.requester.rdma(Opcode::rdma_write, m.from, m.to.iova, m.to.rkey, 100, 50);
+    Messages::expect(m.requester.cq, 50, Status::ok);
 }
 
 TEST_CASE("a finite RNR retry count ends the wait", "[efa][rnr]")
@@ -299,6 +303,16 @@ TEST_CASE_METHOD(Messages, "doorbells beyond a ring stop the queue", "[efa][send
     }
 }
 
+TEST_CASE_METHOD(Messages, "more receive buffers than the ring has stop the queue", "[efa][send]")
+{
+    for (std::uint16_t i = 0; i < responder.options.rq_entries; ++i)
+        responder.post_receive(to, 64, i);
+    CHECK(quiet(responder.cq));
+    responder.post_receive(to, 64, 99);
+    for (std::uint16_t i = 0; i < responder.options.rq_entries; ++i)
+        expect(responder.cq, i, Status::flushed);
+}
+
 TEST_CASE_METHOD(Messages, "the error state flushes what was posted and what follows",
                  "[efa][state]")
 {
@@ -345,6 +359,29 @@ TEST_CASE_METHOD(Messages, "a queue pair works again after a reset", "[efa][stat
     requester.ring();
     expect(requester.cq, 78, Status::ok);
     expect(responder.cq, 77, Status::ok);
+}
+
+TEST_CASE_METHOD(Messages, "a reset counts the passes of what was posted and not executed",
+                 "[efa][state]")
+{
+    for (std::uint16_t i = 0; i < 12; ++i) {
+        responder.post_receive(to, 64, i);
+        requester.send(from, 8, i);
+        expect(requester.cq, i, Status::ok);
+    }
+    requester.to(QpState::sqd);
+    for (std::uint16_t i = 0; i < 8; ++i)
+        requester.send(from, 8, i); // over the ring's end
+    a.settle();
+    requester.to(QpState::reset);
+    requester.to_rts();
+    responder.post_receive(to, 64, 77);
+    SendMeta meta = requester.request(Opcode::send, 78);
+    meta.ctrl2 |= SendMeta::ctrl2_phase;
+    requester.sq_posted = 0;
+    requester.put(meta, {});
+    requester.ring();
+    expect(requester.cq, 78, Status::ok);
 }
 
 TEST_CASE_METHOD(Messages, "a destination that goes completes what waits there", "[efa][gone]")
@@ -398,6 +435,22 @@ TEST_CASE_METHOD(Messages, "replies that come late find nothing", "[efa][gone]")
     requester.to(QpState::reset);
     responder.post_receive(to, 64, 2);
     CHECK(quiet(requester.cq));
+}
+
+TEST_CASE_METHOD(Messages, "a late reply does not complete another request", "[efa][gone]")
+{
+    requester.send(from, 8, 1); // waits for a receive buffer
+    a.settle();
+    requester.to(QpState::reset);
+    requester.to_rts();
+    requester.sq_posted = 0;
+    requester.send(from, 8, 2); // so does this
+    CHECK(quiet(requester.cq));
+    responder.post_receive(to, 64, 10);
+    expect(responder.cq, 10, Status::ok);
+    CHECK(quiet(requester.cq)); // that was the first one, which is forgotten here
+    responder.post_receive(to, 64, 11);
+    expect(requester.cq, 2, Status::ok);
 }
 
 TEST_CASE_METHOD(Messages, "completions wait for slow data", "[efa][order]")
