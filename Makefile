@@ -116,6 +116,10 @@ check: setup ## all tests that fit into 10 minutes
 check-long: setup ## what takes longer
 	@scripts/check --long
 
+.PHONY: lint
+lint: setup ## licences, format, clang-tidy, shellcheck, checkpatch
+	@scripts/lint
+
 .PHONY: bench
 bench: setup ## measurements into build/bench/*.json
 	@scripts/bench

@@ -10,8 +10,8 @@ namespace lab {
 
 using nlohmann::json;
 
-ObjectReader::ObjectReader(const json& object, std::string where)
-    : json_(object), where_(std::move(where))
+ObjectReader::ObjectReader(json object, std::string where)
+    : json_(std::move(object)), where_(std::move(where))
 {
     if (!json_.is_object())
         fail("is not an object");

@@ -55,7 +55,7 @@ Config read_config(const std::string& path);
 class ObjectReader {
 public:
     /// `where` names the object in errors. Throws ConfigError if `json` is no object.
-    ObjectReader(const nlohmann::json& json, std::string where);
+    ObjectReader(nlohmann::json object, std::string where);
 
     /// The value of a key that must be there. Throws ConfigError.
     std::string string(const std::string& key);

@@ -107,7 +107,7 @@ std::optional<wire::Message> Channel::parse()
 
 std::optional<wire::Message> Channel::try_receive()
 {
-    while (const auto message = parse()) {
+    while (auto message = parse()) {
         patience_.progress();
         if (const auto* failed = std::get_if<wire::Failed>(&*message))
             throw Failure(status_from(failed->status), "peer_failed",

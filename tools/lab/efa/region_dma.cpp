@@ -27,7 +27,7 @@ void for_each_piece(const std::vector<RegionPiece>& pieces, TransferDone done, c
 {
     if (pieces.empty())
         return done(0);
-    auto transfer = std::make_shared<Transfer>(std::move(done), pieces.size());
+    auto transfer = std::make_shared<Transfer>(Transfer{std::move(done), pieces.size()});
     std::vector<DmaSegment> segments;
     for (const RegionPiece& piece : pieces) {
         segments.clear();
