@@ -46,6 +46,13 @@ class Spec:
     modules: tuple = ("efa", "p2prdma")  # loaded before the scenario starts
     kernel: str = ""  # a release; empty: the newest; or "oldest"
 
+    def __str__(self):
+        """The shortest text that of() understands."""
+        options = [f"{f.name}={'+'.join(v) if isinstance(v, tuple) else v}"
+                   for f in dataclasses.fields(self)[2:]
+                   if (v := getattr(self, f.name)) != f.default]
+        return ",".join([f"{self.topology}/{self.card}", *options])
+
     @staticmethod
     def of(text):
         """From "TOPOLOGY[/CARD][,NAME=VALUE...]", for example "two-ports/ivshmem,efas=2"."""
