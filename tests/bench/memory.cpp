@@ -103,12 +103,10 @@ void run()
     const Cost host_cycle = measure(syscalls, [] { const HostMemory memory; });
     const auto memory = card.allocate(length);
     const HostMemory host;
-    const Cost card_registration = measure(syscalls, [&] {
-        const p2prdma::MemoryRegion region(pd.get(), memory, access_flags);
-    });
-    const Cost host_registration = measure(syscalls, [&] {
-        const p2prdma::MemoryRegion region(pd.get(), host.span(), access_flags);
-    });
+    const Cost card_registration = measure(
+        syscalls, [&] { const p2prdma::MemoryRegion region(pd.get(), memory, access_flags); });
+    const Cost host_registration = measure(
+        syscalls, [&] { const p2prdma::MemoryRegion region(pd.get(), host.span(), access_flags); });
 
     std::printf("{\"bytes\": %zu, \"rounds\": %d, ", length, rounds);
     print("card_allocate_map_unmap_free", card_cycle, ", ");

@@ -54,7 +54,10 @@ struct Setup {
     MemoryRegion local{pair.initiator_pd(), buffer, local_access};
 
     /// Fills the buffer in place: the region is of this storage.
-    void fill(std::uint32_t seed) { std::ranges::copy(random_bytes(region_size, seed), buffer.begin()); }
+    void fill(std::uint32_t seed)
+    {
+        std::ranges::copy(random_bytes(region_size, seed), buffer.begin());
+    }
 
     void write(std::size_t from, std::size_t to, std::uint32_t length, std::uint32_t rkey)
     {
@@ -112,7 +115,8 @@ TEST_CASE("many writes in flight arrive whole")
     setup.fill(3);
     constexpr std::uint32_t piece = region_size / 32;
     for (std::uint32_t i = 0; i < 32; ++i)
-        setup.pair.endpoint().write(i, {setup.local.address() + i * piece, piece, setup.local.lkey()},
+        setup.pair.endpoint().write(i,
+                                    {setup.local.address() + i * piece, piece, setup.local.lkey()},
                                     {setup.remote.address() + i * piece, setup.remote.rkey()});
     setup.pair.complete(32);
     CHECK(first_difference(setup.card_bytes(0, region_size), setup.buffer) == region_size);
