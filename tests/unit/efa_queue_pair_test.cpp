@@ -453,21 +453,35 @@ TEST_CASE_METHOD(Messages, "a late reply does not complete another request", "[e
     expect(requester.cq, 2, Status::ok);
 }
 
-TEST_CASE_METHOD(Messages, "completions wait for slow data", "[efa][order]")
-{
-    constexpr std::uint64_t slow_base = 1ull << 40;
-    SlowMemory slow(slow_base, 8192);
-    b.adapter.dma().connect(&slow);
-    admin::RegMr command{};
-    command.pd = responder.pd;
-    command.inline_pages = {slow_base, slow_base + 4096};
-    command.length = 8192;
-    command.flags = 12;
-    command.permissions = Access::all;
-    command.iova = 0x5000;
-    auto keys = b.must<admin::RegMrResponse>(admin::Opcode::reg_mr, command);
-    Region there{keys.lkey, keys.rkey, 0x5000, slow.memory};
+namespace {
 
+constexpr std::uint64_t slow_base = 1ull << 40;
+
+/// The responder's region lies where DMA takes its time.
+struct SlowData : Messages {
+    SlowData()
+    {
+        b.adapter.dma().connect(&slow);
+        admin::RegMr command{};
+        command.pd = responder.pd;
+        command.inline_pages = {slow_base, slow_base + 4096};
+        command.length = 8192;
+        command.flags = 12;
+        command.permissions = Access::all;
+        command.iova = 0x5000;
+        auto keys = b.must<admin::RegMrResponse>(admin::Opcode::reg_mr, command);
+        there = {keys.lkey, keys.rkey, 0x5000, slow.memory};
+    }
+    ~SlowData() { b.adapter.dma().connect(nullptr); }
+
+    SlowMemory slow{slow_base, 8192};
+    Region there{};
+};
+
+} // namespace
+
+TEST_CASE_METHOD(SlowData, "completions wait for slow data", "[efa][order]")
+{
     responder.post_receive(there, 8000, 7, 100);
     requester.send(from, 6000, 1);
     CHECK(quiet(responder.cq));
@@ -478,25 +492,34 @@ TEST_CASE_METHOD(Messages, "completions wait for slow data", "[efa][order]")
     expect(responder.cq, 7, Status::ok);
     expect(requester.cq, 1, Status::ok);
     CHECK(std::equal(from.bytes.begin(), from.bytes.begin() + 6000, slow.memory.begin() + 100));
-    auto state = b.adapter.describe();
-    CHECK(state["regions"].back()["lkey"] == keys.lkey);
-    CHECK(state["regions"].back()["bytes_written"]["message"] == 6000);
+    auto region = b.adapter.describe()["regions"].back();
+    CHECK(region["lkey"] == there.lkey);
+    CHECK(region["bytes_written"]["message"] == 6000);
+}
 
-    SECTION("a queue pair destroyed meanwhile completes nothing, but its peer's request")
-    {
-        responder.post_receive(there, 8000, 8);
-        requester.send(from, 100, 2);
-        CHECK(quiet(requester.cq));
-        // The admin command waits behind the data, as all DMA does.
-        std::array<std::byte, admin::payload_size> payload{};
-        std::memcpy(payload.data(), &responder.number, 2);
-        b.submit(admin::Opcode::destroy_qp, payload, 0);
-        b.settle();
-        slow.release(100);
-        CHECK(b.await() == admin::Status::success);
-        requester.cq.next();
-    }
-    b.adapter.dma().connect(nullptr);
+TEST_CASE_METHOD(SlowData, "a queue pair destroyed under slow data still answers", "[efa][order]")
+{
+    responder.post_receive(there, 8000, 8);
+    requester.send(from, 100, 2);
+    CHECK(quiet(requester.cq));
+    // The command is fetched behind the data, as all DMA is.
+    std::array<std::byte, admin::payload_size> payload{};
+    std::memcpy(payload.data(), &responder.number, sizeof(responder.number));
+    b.submit(admin::Opcode::destroy_qp, payload, 0);
+    b.settle();
+    slow.release(100);
+    CHECK(b.await() == admin::Status::success);
+    expect(requester.cq, 2, Status::ok);
+}
+
+TEST_CASE_METHOD(SlowData, "a queue pair reset under slow data completes nothing", "[efa][order]")
+{
+    responder.post_receive(there, 8000, 8);
+    requester.send(from, 100, 2);
+    CHECK(quiet(requester.cq));
+    b.adapter.function_reset();
+    expect(requester.cq, 2, Status::remote_abort);
+    CHECK_FALSE(responder.cq.poll());
 }
 
 TEST_CASE_METHOD(Datagrams, "a datagram arrives behind a routing header", "[efa][ud]")

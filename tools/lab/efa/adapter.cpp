@@ -94,6 +94,38 @@ std::uint64_t guid_of(const Gid& gid)
     return guid;
 }
 
+nlohmann::json to_json(const efa::Counters& c)
+{
+    return {{"tx_bytes", c.tx_bytes},
+            {"tx_packets", c.tx_packets},
+            {"rx_bytes", c.rx_bytes},
+            {"rx_packets", c.rx_packets},
+            {"rx_drops", c.rx_drops},
+            {"qkey_violations", c.qkey_violations},
+            {"send_requests", c.send_requests},
+            {"send_bytes", c.send_bytes},
+            {"receive_requests", c.receive_requests},
+            {"receive_bytes", c.receive_bytes},
+            {"read_requests", c.read_requests},
+            {"read_bytes", c.read_bytes},
+            {"read_errors", c.read_errors},
+            {"read_response_bytes", c.read_response_bytes},
+            {"write_requests", c.write_requests},
+            {"write_bytes", c.write_bytes},
+            {"write_errors", c.write_errors},
+            {"write_receive_bytes", c.write_receive_bytes},
+            {"admin_commands", c.admin_commands},
+            {"admin_errors", c.admin_errors},
+            {"doorbells", c.doorbells},
+            {"bad_doorbells", c.bad_doorbells},
+            {"completions", c.completions},
+            {"error_completions", c.error_completions},
+            {"events", c.events},
+            {"rnr", c.rnr},
+            {"unresponsive", c.unresponsive},
+            {"phase_errors", c.phase_errors}};
+}
+
 std::uint64_t join(std::uint32_t high, std::uint32_t low)
 {
     return std::uint64_t{high} << 32 | low;
@@ -298,38 +330,9 @@ void EfaAdapter::undeliverable(PacketPtr packet)
 
 nlohmann::json EfaAdapter::describe() const
 {
-    const efa::Counters& c = context_.counters;
     return {{"gid", format_gid(context_.gid)},
             {"queue_pairs", resources_->queue_pairs()},
-            {"counters",
-             {{"tx_bytes", c.tx_bytes},
-              {"tx_packets", c.tx_packets},
-              {"rx_bytes", c.rx_bytes},
-              {"rx_packets", c.rx_packets},
-              {"rx_drops", c.rx_drops},
-              {"qkey_violations", c.qkey_violations},
-              {"send_requests", c.send_requests},
-              {"send_bytes", c.send_bytes},
-              {"receive_requests", c.receive_requests},
-              {"receive_bytes", c.receive_bytes},
-              {"read_requests", c.read_requests},
-              {"read_bytes", c.read_bytes},
-              {"read_errors", c.read_errors},
-              {"read_response_bytes", c.read_response_bytes},
-              {"write_requests", c.write_requests},
-              {"write_bytes", c.write_bytes},
-              {"write_errors", c.write_errors},
-              {"write_receive_bytes", c.write_receive_bytes},
-              {"admin_commands", c.admin_commands},
-              {"admin_errors", c.admin_errors},
-              {"doorbells", c.doorbells},
-              {"bad_doorbells", c.bad_doorbells},
-              {"completions", c.completions},
-              {"error_completions", c.error_completions},
-              {"events", c.events},
-              {"rnr", c.rnr},
-              {"unresponsive", c.unresponsive},
-              {"phase_errors", c.phase_errors}}},
+            {"counters", to_json(context_.counters)},
             {"regions", context_.regions.describe()}};
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tools/lab/efa/admin_commands.hpp"
 
+#include <algorithm>
+#include <array>
 #include <limits>
 #include <utility>
 
@@ -139,61 +141,72 @@ AdminResult get_stats(const Counters& c, const admin::GetStats& command)
     return Status::illegal_parameter;
 }
 
+template <typename Command>
+AdminResult call(Resources& resources, AdminResult (Resources::*method)(const Command&),
+                 const admin::SubmissionEntry& entry)
+{
+    return (resources.*method)(command_as<Command>(entry));
+}
+
+AdminResult call(Resources& resources, AdminResult (Resources::*method)(),
+                 const admin::SubmissionEntry&)
+{
+    return (resources.*method)();
+}
+
+/// A command that a method of Resources executes.
+struct Handler {
+    admin::Opcode opcode;
+    AdminResult (*execute)(Resources&, const admin::SubmissionEntry&);
+};
+
+template <auto Method>
+constexpr Handler handler(admin::Opcode opcode)
+{
+    return {opcode, [](Resources& resources, const admin::SubmissionEntry& entry) {
+                return call(resources, Method, entry);
+            }};
+}
+
+using admin::Opcode;
+constexpr std::array handlers{
+    handler<&Resources::create_qp>(Opcode::create_qp),
+    handler<&Resources::modify_qp>(Opcode::modify_qp),
+    handler<&Resources::query_qp>(Opcode::query_qp),
+    handler<&Resources::destroy_qp>(Opcode::destroy_qp),
+    handler<&Resources::create_ah>(Opcode::create_ah),
+    handler<&Resources::destroy_ah>(Opcode::destroy_ah),
+    handler<&Resources::deregister_mr>(Opcode::dereg_mr),
+    handler<&Resources::create_cq>(Opcode::create_cq),
+    handler<&Resources::destroy_cq>(Opcode::destroy_cq),
+    handler<&Resources::alloc_pd>(Opcode::alloc_pd),
+    handler<&Resources::dealloc_pd>(Opcode::dealloc_pd),
+    handler<&Resources::alloc_uar>(Opcode::alloc_uar),
+    handler<&Resources::dealloc_uar>(Opcode::dealloc_uar),
+    handler<&Resources::create_eq>(Opcode::create_eq),
+    handler<&Resources::destroy_eq>(Opcode::destroy_eq),
+    handler<&Resources::create_counter>(Opcode::create_event_counter),
+    handler<&Resources::destroy_counter>(Opcode::destroy_event_counter),
+    handler<&Resources::attach_counter>(Opcode::attach_event_counter),
+    handler<&Resources::modify_counter>(Opcode::modify_event_counter),
+    handler<&Resources::detach_counter>(Opcode::detach_event_counter),
+};
+
 AdminResult execute_now(Context& context, const Identity& identity, Resources& resources,
                         const admin::SubmissionEntry& entry)
 {
-    using admin::Opcode;
-    switch (static_cast<Opcode>(entry.head.opcode)) {
-    case Opcode::create_qp:
-        return resources.create_qp(command_as<admin::CreateQp>(entry));
-    case Opcode::modify_qp:
-        return resources.modify_qp(command_as<admin::ModifyQp>(entry));
-    case Opcode::query_qp:
-        return resources.query_qp(command_as<admin::QpHandle>(entry));
-    case Opcode::destroy_qp:
-        return resources.destroy_qp(command_as<admin::QpHandle>(entry));
-    case Opcode::create_ah:
-        return resources.create_ah(command_as<admin::CreateAh>(entry));
-    case Opcode::destroy_ah:
-        return resources.destroy_ah(command_as<admin::DestroyAh>(entry));
-    case Opcode::dereg_mr:
-        return resources.deregister_mr(command_as<admin::DeregMr>(entry));
-    case Opcode::create_cq:
-        return resources.create_cq(command_as<admin::CreateCq>(entry));
-    case Opcode::destroy_cq:
-        return resources.destroy_cq(command_as<admin::Number>(entry));
-    case Opcode::get_feature:
+    auto opcode = static_cast<Opcode>(entry.head.opcode);
+    if (opcode == Opcode::get_feature)
         return get_feature(context, identity, command_as<admin::FeatureCommand>(entry).feature);
-    case Opcode::set_feature:
+    if (opcode == Opcode::set_feature)
         return set_feature(command_as<admin::FeatureCommand>(entry));
-    case Opcode::get_stats:
+    if (opcode == Opcode::get_stats)
         return get_stats(context.counters, command_as<admin::GetStats>(entry));
-    case Opcode::alloc_pd:
-        return resources.alloc_pd();
-    case Opcode::dealloc_pd:
-        return resources.dealloc_pd(command_as<admin::Number>(entry));
-    case Opcode::alloc_uar:
-        return resources.alloc_uar();
-    case Opcode::dealloc_uar:
-        return resources.dealloc_uar(command_as<admin::Number>(entry));
-    case Opcode::create_eq:
-        return resources.create_eq(command_as<admin::CreateEq>(entry));
-    case Opcode::destroy_eq:
-        return resources.destroy_eq(command_as<admin::Number>(entry));
-    case Opcode::create_event_counter:
-        return resources.create_counter(command_as<admin::CreateEventCounter>(entry));
-    case Opcode::destroy_event_counter:
-        return resources.destroy_counter(command_as<admin::CounterHandle>(entry));
-    case Opcode::attach_event_counter:
-        return resources.attach_counter(command_as<admin::AttachEventCounter>(entry));
-    case Opcode::modify_event_counter:
-        return resources.modify_counter(command_as<admin::ModifyEventCounter>(entry));
-    case Opcode::detach_event_counter:
-        return resources.detach_counter(command_as<admin::AttachEventCounter>(entry));
-    default:
-        break;
-    }
-    bool known = entry.head.opcode != 0 && entry.head.opcode <= static_cast<int>(Opcode::last);
+    auto found = std::find_if(handlers.begin(), handlers.end(),
+                              [opcode](const Handler& h) { return h.opcode == opcode; });
+    if (found != handlers.end())
+        return found->execute(resources, entry);
+    bool known = entry.head.opcode != 0 && opcode <= Opcode::last;
     return known ? Status::unsupported_opcode : Status::bad_opcode;
 }
 
