@@ -4,6 +4,10 @@
 #include "lib/internal.hpp"
 
 #include <cerrno>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include <unistd.h>
@@ -21,7 +25,30 @@ std::uint64_t length_of(int fd)
     return static_cast<std::uint64_t>(end);
 }
 
+/// Which kernel module exported a dma-buf; nothing if the descriptor is none.
+std::optional<std::string> exporter_of(int fd)
+{
+    constexpr std::string_view key = "exp_name:";
+    std::ifstream lines("/proc/self/fdinfo/" + std::to_string(fd));
+    for (std::string line; std::getline(lines, line);) {
+        if (line.starts_with(key))
+            return line.substr(line.find_first_not_of(" \t", key.size()));
+    }
+    return std::nullopt;
+}
+
 } // namespace
+
+Memory Memory::adopt(UniqueFd dmabuf)
+{
+    const auto exporter = exporter_of(dmabuf.get());
+    if (!exporter)
+        throw Error(Errc::bad_argument, "the descriptor is no dma-buf, so it is no card memory");
+    if (*exporter != "p2prdma")
+        throw Error(Errc::bad_argument,
+                    "the dma-buf is memory of " + *exporter + ", not of a card of p2prdma");
+    return Memory(std::move(dmabuf));
+}
 
 Memory::Memory(UniqueFd dmabuf, Cache cache, std::optional<unsigned> card)
     : fd_(std::move(dmabuf)), length_(length_of(fd_.get())), cache_(cache), card_(card)

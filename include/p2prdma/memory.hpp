@@ -31,8 +31,13 @@ enum class Policy {
 /// Thread-safety: const methods may be called by several threads at once.
 class P2PRDMA_API Memory final {
 public:
-    /// Takes a dma-buf over, such as one received from another process; its length is asked from
-    /// the kernel. `card` is the number of the card it lies in, if the caller knows.
+    /// Takes over a dma-buf from elsewhere, such as one that another process passed on, if it is
+    /// card memory. Which card it lies in, and how it is cached, stays unknown (write_combining).
+    /// \throws Error bad_argument: it is no dma-buf, or one of another exporter, which is named
+    [[nodiscard]] static Memory adopt(UniqueFd dmabuf);
+
+    /// Takes over a dma-buf that is known to be card memory; its length is asked from the kernel.
+    /// `card` is the number of the card it lies in, if the caller knows.
     /// \throws Error bad_argument if the descriptor has no length
     explicit Memory(UniqueFd dmabuf, Cache cache = Cache::write_combining,
                     std::optional<unsigned> card = std::nullopt);

@@ -11,6 +11,7 @@ def card_memory(lab):
     lab.guest_tests(a, "card_rdma_test", timeout=100)
     routes = a.counters("efa1")["dma"]["write"]
     lab.ok(routes["peer_switch"] > 0, "the adapter wrote through the switch")
+    lab.guest_tests(a, "memory_adopt_test")
     cost(lab, a)
 
 

@@ -77,6 +77,12 @@ TEST_CASE("memory: refuses descriptors without memory behind them")
     ::close(ends[1]);
 }
 
+TEST_CASE("memory: adopts no descriptor that is not a dma-buf")
+{
+    CHECK_THROWS_AS(Memory::adopt(memory_fd(4096)), Error);
+    CHECK_THROWS_AS(Memory::adopt(UniqueFd()), Error);
+}
+
 TEST_CASE("memory: is shared, released and moved without a second free")
 {
     Memory memory(memory_fd(4096));
