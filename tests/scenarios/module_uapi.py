@@ -14,3 +14,13 @@ def passes_tests(lab):
     lab.guest_tests(a, "uapi_test")
     lab.guest_tests(a, "uapi_mmap_test")
     lab.is_equal(a.run("cat /sys/class/p2prdma/card0/mem_free").out, before, "all memory is free")
+
+
+@scenario("one-switch/ivshmem,efas=0,modules=p2prdma,kernel=oldest")
+def on_the_oldest_kernel(lab):
+    """The tests of the ABI on a kernel that does not route peer-to-peer DMA."""
+    a = lab["a"]
+    lab.is_equal(a.run("cat /sys/class/p2prdma/card0/capabilities").out.strip(), "0x1",
+                 "memory, and nothing that this kernel lacks")
+    lab.guest_tests(a, "uapi_test")
+    lab.guest_tests(a, "uapi_mmap_test")
