@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 
 #include "card.h"
+#include "compat.h"
 #include "dma.h"
 #include "memory.h"
 
@@ -25,7 +26,7 @@ static void card_release(struct device *dev)
 	kfree(card);
 }
 
-static char *card_devnode(const struct device *dev, umode_t *mode)
+static char *card_devnode(P2P_DEVNODE_CONST struct device *dev, umode_t *mode)
 {
 	return kasprintf(GFP_KERNEL, "p2prdma/%s", dev_name(dev));
 }

@@ -7,6 +7,8 @@
 #define P2PRDMA_COMPAT_H
 
 #include <linux/dma-buf.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pci-p2pdma.h>
 #ifdef P2PRDMA_HAVE_PHYS_VEC
@@ -44,6 +46,27 @@ static inline bool dma_buf_attach_revocable(struct dma_buf_attachment *attach)
 static inline void dma_buf_invalidate_mappings(struct dma_buf *dmabuf)
 {
 	dma_buf_move_notify(dmabuf);
+}
+#endif
+
+#ifdef P2PRDMA_HAVE_CONST_DEVNODE
+#define P2P_DEVNODE_CONST const
+#else
+#define P2P_DEVNODE_CONST
+#endif
+
+#ifndef P2PRDMA_HAVE_GET_FILE_ACTIVE
+/* Only for files that cannot be freed meanwhile. */
+static inline struct file *get_file_active(struct file **f)
+{
+	return get_file_rcu(*f) ? *f : NULL;
+}
+#endif
+
+#ifndef P2PRDMA_HAVE_VM_FLAGS_SET
+static inline void vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
+{
+	vma->vm_flags |= flags;
 }
 #endif
 

@@ -8,6 +8,7 @@
 #include <linux/sizes.h>
 
 #include "card.h"
+#include "compat.h"
 #include "memory.h"
 
 /* One fault maps all of the VMA inside an aligned block of this size. */
