@@ -115,7 +115,7 @@ class HostTraffic:
 
     def __init__(self, a, b):
         self._a = a
-        command = "ib_write_bw -x 0 -c SRD -d efa_0 -s 65536 -t 16 -D 1 --run_infinitely"
+        command = "ib_write_bw -x 0 -c SRD -d efa_0 -s 65536 -t 16 -n 100000000 -N"
         self._processes = [a.start(command)]
         a.run("for i in $(seq 100); do ss -tln | grep -q :18515 && exit 0; sleep 0.1; done; exit 1")
         self._processes.append(b.start(command + " a"))
