@@ -132,7 +132,7 @@ install: ## install what "make" built; DESTDIR and PREFIX as usual
 
 .PHONY: clean
 clean: ## remove what was compiled; keeps the lab's root
-	rm -rf build/native build/lab build/run build/check build/demo build/bench
+	rm -rf build/native build/lab build/asan build/tsan build/run build/check build/demo build/bench
 
 .PHONY: distclean
 distclean: ## remove everything below build/

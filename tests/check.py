@@ -16,7 +16,7 @@ import time
 import xml.etree.ElementTree as xml
 
 OUT = pathlib.Path("build/check")
-SANITIZE = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+SANITIZERS = {"asan": "address,undefined", "tsan": "thread"}
 started = time.monotonic()
 
 
@@ -84,13 +84,25 @@ def unit():
     return catch2("unit", "build/lab/unit-tests")
 
 
-def unit_sanitized():
-    """The unit tests under address and undefined-behaviour sanitizers."""
-    if logged("unit-asan-build", ["make", "-j2", "B=build/asan", "OPT=-O1 -g1", f"SAN={SANITIZE}",
-                                  "build/asan/unit-tests"]) != 0:
-        tail("unit-asan-build")
+def sanitized(name):
+    """Builds the unit tests with a sanitizer (again only what has changed) and runs them."""
+    flags = f"-fsanitize={SANITIZERS[name]} -fno-sanitize-recover=all -fno-omit-frame-pointer"
+    program = f"build/{name}/unit-tests"
+    if logged(f"unit-{name}-build", ["make", "-j2", f"B=build/{name}", "OPT=-O1 -g1", f"SAN={flags}",
+                                     program]) != 0:
+        tail(f"unit-{name}-build")
         return Counts(failed=1)
-    return catch2("unit-asan", "build/asan/unit-tests", timeout=600)
+    return catch2(f"unit-{name}", program, timeout=600)
+
+
+def unit_asan():
+    """The unit tests under the address and undefined-behaviour sanitizers."""
+    return sanitized("asan")
+
+
+def unit_tsan():
+    """The unit tests under the thread sanitizer."""
+    return sanitized("tsan")
 
 
 def module_builds():
@@ -165,11 +177,12 @@ def demo():
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--long", action="store_true", help="also what takes longer")
-    parser.add_argument("--only", help="parts, by name: unit,unit_sanitized,...")
+    parser.add_argument("--only", help="parts, by name: unit,unit_asan,...")
     parser.add_argument("scenario", nargs="*", help="only these scenarios (lab run --help)")
     arguments = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
-    parts = [unit, unit_sanitized, module_builds, commands, demo, scenarios]
+    parts = [unit, unit_asan, *([unit_tsan] if arguments.long else []), module_builds, commands,
+             demo, scenarios]
     if arguments.only:
         parts = [p for p in parts if p.__name__ in arguments.only.split(",")]
     total = Counts()
