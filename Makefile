@@ -106,7 +106,7 @@ shell: setup ## a shell in a lab machine; MACHINE=two-ports/ivshmem, and more: D
 
 .PHONY: demo
 demo: setup ## two machines; a file goes straight into a card's memory; FILE=path
-	@scripts/demo $(FILE)
+	@scripts/demo "$$FILE"
 
 .PHONY: check
 check: setup ## all tests that fit into 10 minutes
