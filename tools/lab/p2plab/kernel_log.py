@@ -4,12 +4,12 @@
 import re
 
 _complaint = re.compile(
-    r"BUG:|kernel BUG at|WARNING:|Oops|KASAN|KCSAN|UBSAN|"
+    r"BUG:|kernel BUG at|WARNING:|Oops|Kernel panic|KASAN|KCSAN|UBSAN|"
     r"general protection fault|Unable to handle kernel|"
     r"possible (circular|recursive) locking|inconsistent lock state|"
     r"suspicious RCU usage|sleeping function called|scheduling while atomic|"
     r"DMA-API:|DMAR: \[DMA|INFO: task .* blocked|soft lockup|hung_task|Call Trace:|"
-    r"list_(add|del) corruption|refcount_t:|rcu_preempt detected stalls")
+    r"list_(add|del) corruption|refcount_t:|rcu_preempt (self-)?detected stalls?")
 
 
 def complaints(log):
