@@ -10,6 +10,7 @@ import glob
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -184,7 +185,11 @@ def main():
     parts = [unit, unit_asan, *([unit_tsan] if arguments.long else []), module_builds, commands,
              demo, scenarios]
     if arguments.only:
-        parts = [p for p in parts if p.__name__ in arguments.only.split(",")]
+        names = arguments.only.split(",")
+        if unknown := set(names) - {p.__name__ for p in parts}:
+            sys.exit(f"check: no part {', '.join(sorted(unknown))}; there are: "
+                     + ", ".join(p.__name__ for p in parts))
+        parts = [p for p in parts if p.__name__ in names]
     total = Counts()
     for part in parts:
         say(f"{part.__name__}: {part.__doc__}")
@@ -197,4 +202,10 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("check: interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """Some machines, the server that models their devices, and the network between them."""
 
+import fcntl
 import glob
 import os
 import pathlib
@@ -31,6 +32,24 @@ def release_of(spec):
     return {"": newest_kernel(), "oldest": kernels()[0]}.get(spec.kernel, spec.kernel)
 
 
+class InUse(Exception):
+    """Another run writes to the same directory."""
+
+
+def claim(directory):
+    """Makes the directory, empty, and ours until the descriptor returned is closed."""
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise InUse(f"{directory} is in use by another run of the lab") from None
+    for old in directory.iterdir():
+        shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+    return descriptor
+
+
 class Lab:
     """Machines "a", "b", ...: booted and ready when the constructor returns.
 
@@ -40,14 +59,15 @@ class Lab:
     def __init__(self, specs, run_dir, tap=None, shell=False, boot=True):
         self.specs = [Spec.of(s) for s in ([specs] if isinstance(specs, (str, Spec)) else specs)]
         self.run_dir = pathlib.Path(run_dir)
-        shutil.rmtree(self.run_dir, ignore_errors=True)
-        self.run_dir.mkdir(parents=True)
+        if len(self.specs) > len(NAMES):
+            raise ValueError(f"at most {len(NAMES)} machines")
+        self._claim = claim(self.run_dir)
         self._tap = tap
-        self._ram_dir = pathlib.Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp"))
+        self._ram_dir = pathlib.Path(tempfile.mkdtemp(prefix="lab-"))
         self.machines = {}
         self.server = None
-        layouts = [Layout(NAMES[i], spec, self._ram_dir, self._ram_dir, i)
-                   for i, spec in enumerate(self.specs)]
+        layouts = [Layout(name, spec, self._ram_dir, self._ram_dir, i)
+                   for i, (name, spec) in enumerate(zip(NAMES, self.specs))]
         try:
             if any(layout.devices for layout in layouts):
                 self.server = Server(layouts, self.run_dir)
@@ -126,6 +146,7 @@ class Lab:
             machine.stop()
         status = self.server.stop() if self.server else 0
         shutil.rmtree(self._ram_dir, ignore_errors=True)
+        os.close(self._claim)
         if self._tap:
             for machine in self.machines.values():
                 for line in machine.kernel_complaints():

@@ -57,8 +57,11 @@ class Qmp:
         raise RuntimeError(f"QMP {command}: QEMU is gone")
 
 
-def connect(path, timeout=20):
-    """Connects to a unix socket that another process is about to listen on."""
+def connect(path, check=None, timeout=20):
+    """Connects to a unix socket that another process is about to listen on.
+
+    check: raises if that process has ended.
+    """
     deadline = time.monotonic() + timeout
     while True:
         s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -67,6 +70,8 @@ def connect(path, timeout=20):
             return s
         except (FileNotFoundError, ConnectionRefusedError):
             s.close()
+            if check:
+                check()
             if time.monotonic() > deadline:
                 raise Timeout(f"nobody listens on {path} after {timeout} s") from None
             time.sleep(0.02)
@@ -267,10 +272,13 @@ class Machine:
         self._qemu = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=self._log,
                                       stderr=subprocess.STDOUT)
         try:
-            self._serial = connect(self._serial_path)
+            self._serial = connect(self._serial_path, self.check_alive)
             self._qmp = Qmp(run / f"{self.name}.qmp.sock")
-        except Timeout:
+        except OSError:  # QEMU has ended, or is just about to
+            self.kill()
             self.check_alive()
+        except BaseException:
+            self.kill()
             raise
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -291,7 +299,8 @@ class Machine:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def _qemu_log(self):
-        return (self.out_dir / "qemu.log").read_text(errors="replace")
+        log = (self.out_dir / "qemu.log").read_text(errors="replace")
+        return log.partition("\n")[2]  # without the command line
 
 
 def kmod_dir(release):

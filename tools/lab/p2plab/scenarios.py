@@ -66,7 +66,7 @@ def run(chosen, run_root, stream):
         tap.skip(chosen.name, str(reason))
     except Exception as error:
         tap.diag(traceback.format_exc())
-        tap.ok(False, f"{chosen.name}: {type(error).__name__}: {str(error).splitlines()[0]}")
+        tap.ok(False, f"{chosen.name}: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
     tap.end()
     tap.seconds = time.monotonic() - started
     return tap

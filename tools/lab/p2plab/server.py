@@ -20,9 +20,9 @@ class Server:
         self._process = subprocess.Popen([program, "--config", str(path)], stdin=subprocess.DEVNULL,
                                          stdout=self._log, stderr=subprocess.STDOUT)
         try:
-            self._file = connect(self._control).makefile("rw")
-        except Exception:
-            self.check()
+            self._file = connect(self._control, self.check).makefile("rw")
+        except BaseException:
+            self.stop()
             raise
 
     def request(self, command, **arguments):

@@ -52,7 +52,7 @@ class Tap:
         return self.passed + self.failed + self.skipped
 
     def _line(self, text):
-        self._stream.write(text + "\n")
+        self._stream.write(text.replace("\n", " ") + "\n")
         self._stream.flush()
 
 

@@ -69,7 +69,11 @@ class Spec:
             if fields[name] is tuple:
                 values[name] = tuple(value.split("+")) if value else ()
             else:
-                values[name] = fields[name](value)
+                try:
+                    values[name] = fields[name](value)
+                except ValueError:
+                    raise ValueError(f"machine '{text}': {name} takes a number, "
+                                     f"not '{value}'") from None
         if topology not in topologies:
             raise ValueError(f"machine '{text}': no topology '{topology}'; there are: "
                              + ", ".join(topologies))
