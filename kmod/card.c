@@ -112,20 +112,48 @@ struct p2p_card *p2p_card_alloc(struct pci_dev *pdev,
 	return card;
 }
 
+static void withhold(struct p2p_card *card, u32 location, u32 size)
+{
+	if ((location & PCI_MSIX_TABLE_BIR) == card->mem_bar)
+		p2p_pool_withhold(&card->pool, location & PCI_MSIX_TABLE_OFFSET,
+				  size);
+}
+
+/* Who can write the MSI-X table can send any interrupt. */
+static void withhold_msix(struct p2p_card *card)
+{
+	struct pci_dev *pdev = card->pdev;
+	u32 table, pba;
+	u16 control;
+
+	if (!pdev->msix_cap)
+		return;
+	pci_read_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, &control);
+	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_TABLE, &table);
+	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_PBA, &pba);
+	control = (control & PCI_MSIX_FLAGS_QSIZE) + 1;
+	withhold(card, table, control * PCI_MSIX_ENTRY_SIZE);
+	withhold(card, pba, DIV_ROUND_UP(control, 64) * 8);
+}
+
 /**
  * p2p_card_set_memory() - say where the card's memory is
  * @card: the card, in its driver's start()
  * @bar: the BAR that holds it, from the BAR's first byte
  * @size: bytes of it, at most the BAR's length
  *
+ * Pages of it that hold the MSI-X table or pending bits are never given out.
+ *
  * Return: 0, or a negative errno after logging why the memory cannot be used.
  */
 int p2p_card_set_memory(struct p2p_card *card, int bar, u64 size)
 {
 	struct pci_dev *pdev = card->pdev;
+	int ret;
 
-	if (!PAGE_ALIGNED(pci_resource_start(pdev, bar)) || size < P2P_GRANULE ||
-	    size > pci_resource_len(pdev, bar)) {
+	if (!(pci_resource_flags(pdev, bar) & IORESOURCE_MEM) ||
+	    !PAGE_ALIGNED(pci_resource_start(pdev, bar)) ||
+	    size < P2P_GRANULE || size > pci_resource_len(pdev, bar)) {
 		pci_err(pdev, "BAR %d cannot hold %llu bytes of card memory\n",
 			bar, size);
 		return -EINVAL;
@@ -133,7 +161,11 @@ int p2p_card_set_memory(struct p2p_card *card, int bar, u64 size)
 	card->mem_bar = bar;
 	card->mem_base = pci_resource_start(pdev, bar);
 	card->caps |= P2PRDMA_CAP_MEM;
-	return p2p_pool_fill(&card->pool, size);
+	ret = p2p_pool_fill(&card->pool, size);
+	if (ret)
+		return ret;
+	withhold_msix(card);
+	return 0;
 }
 
 /**

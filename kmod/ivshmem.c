@@ -5,6 +5,7 @@
  */
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/security.h>
 
 #include "card.h"
 
@@ -22,16 +23,23 @@ static const struct p2p_card_ops ivshmem_ops = {
 	.start = ivshmem_start,
 };
 
-static int ivshmem_probe(struct pci_dev *pdev, const struct pci_device_id *id)
-{
-	return p2p_bind(pdev, &ivshmem_ops);
-}
-
 static const struct pci_device_id ivshmem_table[] = {
 	{ PCI_DEVICE(PCI_VENDOR_ID_REDHAT_QUMRANET, 0x1110) },
 	{}
 };
 MODULE_DEVICE_TABLE(pci, ivshmem_table);
+
+static int ivshmem_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	/* Taken by new_id or driver_override, it may be a BAR of registers. */
+	if (!pci_match_id(ivshmem_table, pdev)) {
+		int ret = security_locked_down(LOCKDOWN_PCI_ACCESS);
+
+		if (ret)
+			return ret;
+	}
+	return p2p_bind(pdev, &ivshmem_ops);
+}
 
 static struct pci_driver ivshmem_driver = {
 	.name = "p2prdma_ivshmem",

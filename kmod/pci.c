@@ -35,45 +35,17 @@ static int largest_bar(struct pci_dev *pdev)
 	return best;
 }
 
-static void withhold(struct p2p_card *card, u32 location, u32 size)
-{
-	if ((location & PCI_MSIX_TABLE_BIR) == card->mem_bar)
-		p2p_pool_withhold(&card->pool, location & PCI_MSIX_TABLE_OFFSET,
-				  size);
-}
-
-/* Who can write the MSI-X table can send any interrupt. */
-static void withhold_msix(struct p2p_card *card)
-{
-	struct pci_dev *pdev = card->pdev;
-	u32 table, pba;
-	u16 control;
-
-	if (!pdev->msix_cap)
-		return;
-	pci_read_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, &control);
-	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_TABLE, &table);
-	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_PBA, &pba);
-	control = (control & PCI_MSIX_FLAGS_QSIZE) + 1;
-	withhold(card, table, control * PCI_MSIX_ENTRY_SIZE);
-	withhold(card, pba, DIV_ROUND_UP(control, 64) * 8);
-}
-
 static int pci_card_start(struct p2p_card *card)
 {
 	int bar = largest_bar(card->pdev);
-	int ret;
 
 	if (bar < 0) {
 		pci_err(card->pdev, "no memory BAR of at least %lu bytes\n",
 			P2P_GRANULE);
 		return -ENODEV;
 	}
-	ret = p2p_card_set_memory(card, bar,
-				  pci_resource_len(card->pdev, bar));
-	if (!ret)
-		withhold_msix(card);
-	return ret;
+	return p2p_card_set_memory(card, bar,
+				   pci_resource_len(card->pdev, bar));
 }
 
 static const struct p2p_card_ops pci_card_ops = {

@@ -113,3 +113,31 @@ def not_a_reference_card(lab):
     lab.ok("not a reference card" in said(a), "with a sentence")
     a.run(f"echo >{device}/driver_override; echo {address} >/sys/bus/pci/drivers_probe")
     lab.is_equal(a.run(CARDS).out.strip(), "card0", "and is free for the generic driver again")
+
+
+@scenario("one-switch/ivshmem,cards=2,efas=0,modules=")
+def not_an_ivshmem(lab):
+    """A network adapter whose BAR 2 is its MSI-X table, given to the driver of ivshmem."""
+    a = lab["a"]
+    address = a.run("lspci -Dn -d 1af4:1110 | tail -n 1 | cut -d' ' -f1").out.strip()
+    device = f"/sys/bus/pci/devices/{address}"
+
+    def wait(condition):
+        a.run(f"for i in $(seq 300); do {condition} && exit 0; sleep 0.1; done; exit 1", timeout=60)
+
+    a.qmp("device_del", id="card1")
+    wait(f"[ ! -e {device} ]")
+    a.qmp("device_add", driver="vmxnet3", id="net", bus="dn2", romfile="")
+    wait(f"[ -e {device}/driver_override ]")
+    a.run(f"insmod {MODULE}; echo p2prdma_ivshmem >{device}/driver_override")
+    probe = f"echo {address} >/sys/bus/pci/drivers_probe"
+    a.run(probe)
+    lab.is_equal(a.run(f"cat {device}/p2prdma/card1/mem_size").out.strip(), "0",
+                 "the MSI-X table is not handed out")
+    a.run(f"echo {address} >{device}/driver/unbind; mount -t securityfs none /sys/kernel/security;"
+          " echo integrity >/sys/kernel/security/lockdown")
+    a.run(probe, check=False)
+    lab.is_equal(a.run(CARDS).out.strip(), "card0", "a locked down kernel refuses to bind it")
+    card = a.run("basename $(readlink -f /sys/class/p2prdma/card0/device)").out.strip()
+    a.run(f"cd /sys/bus/pci/drivers/p2prdma_ivshmem; echo {card} >unbind; echo {card} >bind")
+    lab.is_equal(a.run(CARDS).out.strip(), "card0", "but not a true ivshmem")
