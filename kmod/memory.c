@@ -247,10 +247,11 @@ static void mem_announce(struct p2p_mem *mem)
 	dma_resv_lock(dmabuf->resv, NULL);
 	if (mem->mapped)
 		list_for_each_entry(attach, &dmabuf->attachments, node)
-			dev_warn(&mem->card->dev,
-				 "waiting for %s to let go of %llu bytes of card memory that process %d (%s) allocated\n",
-				 dev_name(attach->dev), mem->size,
-				 pid_nr(mem->owner), mem->owner_comm);
+			dev_warn_ratelimited(&mem->card->dev,
+					     "waiting for %s to let go of %llu bytes of card memory that process %d (%s) allocated\n",
+					     dev_name(attach->dev), mem->size,
+					     pid_nr(mem->owner),
+					     mem->owner_comm);
 	dma_resv_unlock(dmabuf->resv);
 }
 
@@ -265,12 +266,29 @@ static bool mem_is_unmapped(struct p2p_mem *mem)
 	return unmapped;
 }
 
-static void mem_wait_unmapped(struct p2p_mem *mem)
+static void mem_announce_all(struct list_head *held)
 {
-	while (!mem_is_unmapped(mem)) {
+	struct p2p_mem *mem;
+
+	list_for_each_entry(mem, held, held_node)
 		mem_announce(mem);
-		wait_event_timeout(mem->unmapped, !READ_ONCE(mem->mapped),
-				   ANNOUNCE_PERIOD);
+}
+
+static void mem_wait_unmapped_all(struct list_head *held)
+{
+	unsigned long announce = jiffies;
+	struct p2p_mem *mem;
+
+	list_for_each_entry(mem, held, held_node) {
+		while (!mem_is_unmapped(mem)) {
+			if (time_after_eq(jiffies, announce)) {
+				mem_announce_all(held);
+				announce = jiffies + ANNOUNCE_PERIOD;
+			}
+			wait_event_timeout(mem->unmapped,
+					   !READ_ONCE(mem->mapped),
+					   ANNOUNCE_PERIOD);
+		}
 	}
 }
 
@@ -311,8 +329,7 @@ void p2p_mem_revoke_all(struct p2p_card *card)
 	}
 	if (waits)
 		mem_send_uevent(card);
-	list_for_each_entry(mem, &held, held_node)
-		mem_wait_unmapped(mem);
+	mem_wait_unmapped_all(&held);
 	mem_drop_all(&held);
 	if (p2p_card_usable(card) == -ENODEV)
 		mem_unreserve_all(card);

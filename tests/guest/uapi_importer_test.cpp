@@ -285,6 +285,27 @@ TEST_CASE("unbind waits for an importer that pins, and says for whom")
     CHECK(mem_free(card) == info(card).mem_size);
 }
 
+TEST_CASE("all that an unbind waits for is named at once")
+{
+    const Binding binding;
+    UniqueFd card = open_card();
+    const UniqueFd first = allocate(card, MiB), second = allocate(card, 2 * MiB);
+    Importer importer, other;
+    REQUIRE(importer.attach(first, "pinning") == 0);
+    REQUIRE(importer.command("map") == 0);
+    REQUIRE(other.attach(second, "pinning") == 0);
+    REQUIRE(other.command("map") == 0);
+    KernelLog log;
+    Background unbind([&] { binding.unbind(); });
+    CHECK(log.wait_for({"waiting for " + importer_name(), " 1048576 bytes"}));
+    CHECK(log.wait_for({"waiting for " + importer_name(), " 2097152 bytes"}));
+    CHECK(!unbind.done());
+    importer.close();
+    other.close();
+    unbind.join();
+    binding.bind();
+}
+
 TEST_CASE("unbind ends when the process that holds a pinned memory is killed")
 {
     const Binding binding;
