@@ -2,6 +2,7 @@
 /*
  * Which devices can reach a card's memory, by which way, and if not, why not.
  */
+#include <linux/iommu.h>
 #include <linux/pci.h>
 #include <linux/pci-p2pdma.h>
 #ifdef CONFIG_X86
@@ -18,6 +19,7 @@
  *	same; NULL if only the root complex joins them
  * @acs: a bridge on the way below @common that sends peer-to-peer traffic up
  *	to the root complex; NULL if there is none
+ * @translated: the peer's accesses go up to an IOMMU, whatever joins the two
  * @hops: as the kernel counts them
  *
  * The bridges are borrowed from the two devices, which hold what is above them.
@@ -25,8 +27,29 @@
 struct reach_path {
 	struct pci_dev *common;
 	struct pci_dev *acs;
+	bool translated;
 	int hops;
 };
+
+#if P2P_HAVE_PROVIDER || !IS_ENABLED(CONFIG_IOMMU_API)
+
+/* Below a switch the kernel gives out bus addresses, IOMMU or not. */
+static bool is_translated(struct pci_dev *peer)
+{
+	return false;
+}
+
+#else
+
+/* What dma_map_resource() returns is then no address that a switch knows. */
+static bool is_translated(struct pci_dev *peer)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(&peer->dev);
+
+	return domain && domain->type != IOMMU_DOMAIN_IDENTITY;
+}
+
+#endif
 
 static bool redirects(struct pci_dev *bridge)
 {
@@ -52,7 +75,7 @@ static int hops_up(struct pci_dev *dev, struct pci_dev *above, bool *found)
 
 static struct reach_path find_path(struct pci_dev *card, struct pci_dev *peer)
 {
-	struct reach_path path = {};
+	struct reach_path path = { .translated = is_translated(peer) };
 	struct pci_dev *dev;
 	bool found = false;
 	int hops = 0;
@@ -75,6 +98,11 @@ static struct reach_path find_path(struct pci_dev *card, struct pci_dev *peer)
 		if (redirects(dev))
 			path.acs = dev;
 	return path;
+}
+
+static bool goes_by_switch(const struct reach_path *path)
+{
+	return path->common && !path->acs && !path->translated;
 }
 
 #if P2P_HAVE_PROVIDER
@@ -101,7 +129,7 @@ static bool root_complex_forwards(void)
 static int reach_distance(struct p2p_card *card, struct pci_dev *peer,
 			  const struct reach_path *path)
 {
-	if ((path->common && !path->acs) || root_complex_forwards())
+	if (goes_by_switch(path) || root_complex_forwards())
 		return path->hops;
 	return -1;
 }
@@ -113,7 +141,7 @@ static enum p2prdma_reach reach_verdict(const struct reach_path *path,
 {
 	if (distance < 0)
 		return P2PRDMA_REACH_REFUSED;
-	if (path->common && !path->acs)
+	if (goes_by_switch(path))
 		return P2PRDMA_REACH_SWITCH;
 	return P2PRDMA_REACH_BRIDGE;
 }
@@ -203,15 +231,17 @@ static void explain_refusal(struct p2p_card *card, struct pci_dev *peer)
 	struct p2prdma_query_reach query = {};
 	struct reach_path path = find_path(card->pdev, peer);
 	struct p2prdma_pci_addr *host = &query.common;
-	char acs[64] = "no common PCIe switch";
+	char reason[64] = "no common PCIe switch";
 
 	if (path.acs)
-		snprintf(acs, sizeof(acs), "ACS redirection at bridge %s",
+		snprintf(reason, sizeof(reason), "ACS redirection at bridge %s",
 			 pci_name(path.acs));
+	else if (path.common && path.translated)
+		strscpy(reason, "an IOMMU translates its addresses");
 	fill_reach(card, peer, &query);
 	dev_warn_ratelimited(&card->dev,
 			     "%s cannot reach the memory of %s: %s, and host bridge %04x:%02x:%02x.%d [%04x:%04x] is not known to forward peer-to-peer traffic\n",
-			     pci_name(peer), pci_name(card->pdev), acs,
+			     pci_name(peer), pci_name(card->pdev), reason,
 			     host->domain, host->bus, PCI_SLOT(host->devfn),
 			     PCI_FUNC(host->devfn), query.host_vendor,
 			     query.host_device);

@@ -14,7 +14,7 @@ struct P2PRDMA_API Reach {
     enum class Kind {
         peer_switch, ///< directly, below a common PCIe switch
         peer_bridge, ///< directly, through a host bridge that the kernel allows
-        refused,     ///< not: no common switch, and the kernel does not allow the host bridge
+        refused,     ///< not: by no switch, and the kernel does not allow the host bridge
         unsupported, ///< not: the kernel, the card or the device takes no part in peer-to-peer
     };
 

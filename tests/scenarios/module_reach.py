@@ -40,3 +40,20 @@ def verdict(lab):
     lab.is_equal(got["common"], shared[-1] if reach == SWITCH else "0000:00:00.0",
                  "the common bridge, or the host bridge")
     lab.is_equal(got["host"], "8086:29c0", "the host bridge's ids")
+
+
+@scenario("switch-iommu/ivshmem,efas=0,cards=2,modules=p2prdma,kernel=oldest")
+def translated(lab):
+    """A kernel without p2pdma hands out what the IOMMU translates: no switch understands that."""
+    a = lab["a"]
+    card, peer = (a.run(f"basename $(readlink -f /sys/class/p2prdma/card{n}/device)").out.strip()
+                  for n in (0, 1))
+    lab.ok(" reach=2 distance=-1 " in " " + a.run(f"/src/build/lab/guest/uapi_reach {peer}").out,
+           "refused, although both are below one switch")
+    a.run("insmod /src/build/lab/kmod-$(uname -r | cut -d. -f1,2)/p2prdma_test_importer.ko")
+    result = a.run(f"P2PRDMA_IMPORTER={peer} /src/build/lab/guest/uapi_importer_test "
+                   "'an importer alone keeps the memory allocated'", check=False)
+    lab.ok("95 == 0" in result.out, "attach fails with EOPNOTSUPP")
+    log = a.run("dmesg | grep 'cannot reach'").out
+    lab.ok(f"{peer} cannot reach the memory of {card}: an IOMMU translates its addresses" in log,
+           "the kernel log says why")

@@ -133,8 +133,8 @@ enum p2prdma_policy {
  * @__reserved: must be 0
  *
  * A private mapping of @fd is refused (EINVAL). A child made by fork() has the
- * descriptor but not the mapping. An access after the card is gone, or while it
- * is being reset, raises SIGBUS.
+ * descriptor but not the mapping. After the card is gone mmap() is ENODEV, while
+ * it is being reset EBUSY; an access to a mapping raises SIGBUS in both cases.
  *
  * Errors: EINVAL: length 0 or overflowing, alignment no power of two, cache or
  * policy unknown. EACCES: the card is not open for writing. ENOSPC: the card
@@ -158,8 +158,10 @@ struct p2prdma_mem_alloc {
  * enum p2prdma_reach - whether a PCI device can reach the card's memory
  * @P2PRDMA_REACH_SWITCH: yes: below a common PCIe switch
  * @P2PRDMA_REACH_BRIDGE: yes: through a host bridge that the kernel allows
- * @P2PRDMA_REACH_REFUSED: no: no common switch, and the host bridge is not on
- *	the kernel's list of those known to forward peer-to-peer traffic
+ * @P2PRDMA_REACH_REFUSED: no: they have no common switch, or something sends
+ *	the traffic past it (ACS redirection, or on a kernel without p2pdma an
+ *	IOMMU), and the host bridge is not on the kernel's list of those known
+ *	to forward peer-to-peer traffic
  * @P2PRDMA_REACH_UNSUPPORTED: no: the card has no memory to reach
  */
 enum p2prdma_reach {
