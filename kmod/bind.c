@@ -21,9 +21,12 @@ static int bind_card(struct p2p_card *card)
 		goto err_stop;
 	ret = p2p_card_register(card);
 	if (ret)
-		goto err_stop;
+		goto err_block;
 	return 0;
 
+err_block:
+	/* A node left from an earlier card may have let somebody in. */
+	p2p_card_block(card, P2P_CARD_GONE);
 err_stop:
 	if (card->ops->stop)
 		card->ops->stop(card);
@@ -108,7 +111,9 @@ static void bind_reset_done(struct pci_dev *pdev)
 
 	if (p2p_card_usable(card) == -ENODEV)
 		return;
-	if (card->ops->reset_done)
+	if (!pci_device_is_present(pdev))
+		ret = -ENODEV;
+	else if (card->ops->reset_done)
 		ret = card->ops->reset_done(card);
 	if (!ret) {
 		p2p_card_unblock(card);

@@ -67,7 +67,8 @@ static const struct vm_operations_struct mem_vm_ops = {
  * @dmabuf: the dma-buf, which the VMA's file keeps alive
  * @vma: the new mapping; its range was checked against the size by the core
  *
- * Return: 0; -EINVAL for a private mapping; -ENODEV if the card is gone.
+ * Return: 0; -EINVAL for a private mapping; -EBUSY while the card is being
+ * reset; -ENODEV if it is gone.
  */
 int p2p_mem_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
