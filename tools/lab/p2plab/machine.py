@@ -3,9 +3,11 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import queue
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -156,6 +158,11 @@ class Machine:
         (self.out_dir / "machine.env").write_text(
             f"MACHINE={self.name}\nADDRESS={hosts[self.name] if network else ''}\n"
             f"SHELL_PORT={'1' if shell else ''}\n")
+        if shell:
+            size = shutil.get_terminal_size()
+            with open(self.out_dir / "machine.env", "a") as env:
+                env.write(f"SHELL_ROWS={size.lines} SHELL_COLUMNS={size.columns} "
+                          f"SHELL_TERM={shlex.quote(os.environ.get('TERM', 'dumb'))}\n")
         self._start_qemu(kernel, initramfs, network, shell)
 
     # -- commands -----------------------------------------------------------------------------
