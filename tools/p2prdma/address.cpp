@@ -142,7 +142,8 @@ UniqueFd connect_to(const Address& to, Patience& patience)
             return socket;
         }
     }
-    throw cannot_connect(to, std::system_category().message(error));
+    throw cannot_connect(to, std::system_category().message(error) +
+                                 (error == ECONNREFUSED ? "; is p2prdma recv running there?" : ""));
 }
 
 Listener::Listener(const Address& at)
@@ -158,7 +159,8 @@ Listener::Listener(const Address& at)
             if (each->ai_family == family)
                 socket_ = listen_at(*each);
     if (!socket_)
-        throw system_failure(errno, "cannot listen at port " + std::to_string(at.port));
+        throw system_failure(errno, "cannot listen at port " + std::to_string(at.port) +
+                                        (at.host.empty() ? "" : " of " + at.host));
     sockaddr_storage bound = {};
     socklen_t length = sizeof(bound);
     ::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&bound), &length);

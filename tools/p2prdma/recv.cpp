@@ -192,7 +192,8 @@ void add_recv(CLI::App& app)
         "--out", options->out,
         "Then write the bytes, as they lie in that memory, to this file; - is standard output");
     command->add_option("--port", options->port, "The TCP port to listen at; 0: any free one")
-        ->capture_default_str();
+        ->capture_default_str()
+        ->check(CLI::Range(0u, 65535u));
     command->add_option("--bind", options->bind, "The local address to listen at; default: all");
     command->add_option("--device", options->device,
                         "The RDMA device; default: the first that reaches the card");
@@ -200,8 +201,9 @@ void add_recv(CLI::App& app)
         ->add_option(
             "--piece", options->piece,
             "Receive in pieces of at most this size, such as 4M; default: at once if there is room")
-        ->transform(CLI::AsSizeValue(false))
-        ->check(CLI::PositiveNumber);
+        ->type_name("SIZE")
+        ->transform(CLI::AsSizeValue(false).description(""))
+        ->check([](const std::string& bytes) { return bytes == "0" ? "must not be 0" : ""; });
     command
         ->add_option("--timeout", options->timeout,
                      "Give up after this many seconds in which nothing happened")

@@ -154,8 +154,9 @@ void add_send(CLI::App& app)
         ->add_option(
             "--piece", options->piece,
             "Send in pieces of at most this size, such as 4M; the receiver may want smaller ones")
-        ->transform(CLI::AsSizeValue(false))
-        ->check(CLI::PositiveNumber);
+        ->type_name("SIZE")
+        ->transform(CLI::AsSizeValue(false).description(""))
+        ->check([](const std::string& bytes) { return bytes == "0" ? "must not be 0" : ""; });
     command
         ->add_option("--timeout", options->timeout,
                      "Give up after this many seconds in which nothing happened")
