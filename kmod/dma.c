@@ -216,6 +216,12 @@ static void mem_dma_unpin(struct dma_buf_attachment *attach)
 	mem->pins--;
 }
 
+/* Each attachment counts its own mappings, for p2p_dma_is_mapped(). */
+static void count_mapping(struct dma_buf_attachment *attach, int add)
+{
+	attach->priv = (void *)((long)attach->priv + add);
+}
+
 static struct sg_table *mem_dma_map(struct dma_buf_attachment *attach,
 				    enum dma_data_direction dir)
 {
@@ -226,8 +232,10 @@ static struct sg_table *mem_dma_map(struct dma_buf_attachment *attach,
 	if (mem->revoked)
 		return ERR_PTR(-ENODEV);
 	sgt = dma_map(mem, attach, dir);
-	if (!IS_ERR(sgt))
+	if (!IS_ERR(sgt)) {
 		mem->mapped++;
+		count_mapping(attach, 1);
+	}
 	return sgt;
 }
 
@@ -238,6 +246,7 @@ static void mem_dma_unmap(struct dma_buf_attachment *attach,
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 	dma_unmap(attach, sgt, dir);
+	count_mapping(attach, -1);
 	/* The attachment keeps @mem alive until its importer has returned. */
 	WRITE_ONCE(mem->mapped, mem->mapped - 1);
 	if (!mem->mapped)
@@ -253,6 +262,18 @@ const struct dma_buf_ops p2p_dma_buf_ops = {
 	.mmap = p2p_mem_mmap,
 	.release = p2p_mem_release,
 };
+
+/**
+ * p2p_dma_is_mapped() - does this importer have the memory mapped?
+ * @attach: an attachment of exported memory, whose dma_resv is held
+ *
+ * Return: true if it has.
+ */
+bool p2p_dma_is_mapped(const struct dma_buf_attachment *attach)
+{
+	dma_resv_assert_held(attach->dmabuf->resv);
+	return attach->priv;
+}
 
 /**
  * p2p_dma_invalidate() - make importers that can let go of a revoked memory

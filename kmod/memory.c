@@ -245,8 +245,8 @@ static void mem_announce(struct p2p_mem *mem)
 	struct dma_buf_attachment *attach;
 
 	dma_resv_lock(dmabuf->resv, NULL);
-	if (mem->mapped)
-		list_for_each_entry(attach, &dmabuf->attachments, node)
+	list_for_each_entry(attach, &dmabuf->attachments, node)
+		if (p2p_dma_is_mapped(attach))
 			dev_warn_ratelimited(&mem->card->dev,
 					     "waiting for %s to let go of %llu bytes of card memory that process %d (%s) allocated\n",
 					     dev_name(attach->dev), mem->size,

@@ -33,8 +33,11 @@ public:
     int attach(const UniqueFd& memory, const std::string& kind)
     {
         const char* device = std::getenv("P2PRDMA_IMPORTER");
-        return command("attach " + std::to_string(memory.get()) + " " + (device ? device : "") +
-                       " " + kind);
+        return attach(memory, kind, device ? device : "");
+    }
+    int attach(const UniqueFd& memory, const std::string& kind, const std::string& device)
+    {
+        return command("attach " + std::to_string(memory.get()) + " " + device + " " + kind);
     }
     int command(const std::string& text)
     {
@@ -97,6 +100,14 @@ public:
                     return true;
             std::this_thread::sleep_for(std::chrono::milliseconds(10));
         }
+        return false;
+    }
+    /// Looks at what is there now.
+    bool contains(const std::string& text)
+    {
+        for (std::string line = next(); !line.empty(); line = next())
+            if (contains_all(line, {text}))
+                return true;
         return false;
     }
 
@@ -285,7 +296,7 @@ TEST_CASE("unbind waits for an importer that pins, and says for whom")
     CHECK(mem_free(card) == info(card).mem_size);
 }
 
-TEST_CASE("all that an unbind waits for is named at once")
+TEST_CASE("all that an unbind waits for is named at once, and nobody else")
 {
     const Binding binding;
     UniqueFd card = open_card();
@@ -295,11 +306,16 @@ TEST_CASE("all that an unbind waits for is named at once")
     REQUIRE(importer.command("map") == 0);
     REQUIRE(other.attach(second, "pinning") == 0);
     REQUIRE(other.command("map") == 0);
-    KernelLog log;
+    // Attached only: the card's own function, so that it has another name.
+    Importer idle;
+    REQUIRE(idle.attach(first, "pinning", binding.address) == 0);
+    KernelLog log, all;
     Background unbind([&] { binding.unbind(); });
     CHECK(log.wait_for({"waiting for " + importer_name(), " 1048576 bytes"}));
     CHECK(log.wait_for({"waiting for " + importer_name(), " 2097152 bytes"}));
+    CHECK(!all.contains("waiting for " + binding.address));
     CHECK(!unbind.done());
+    idle.close();
     importer.close();
     other.close();
     unbind.join();
