@@ -142,3 +142,26 @@ TEST_CASE("a hang-up is readable", "[lab][event_loop]")
     loop.run_once(1s);
     CHECK(called);
 }
+
+TEST_CASE("a paused descriptor tells only that it hung up", "[lab][event_loop]")
+{
+    EventLoop loop;
+    Pair pair;
+    int calls = 0;
+    loop.watch(pair.one.get(), [&] {
+        ++calls;
+        pair.take();
+    });
+    loop.pause(pair.one.get(), true);
+    pair.send();
+    loop.run_once(0ms);
+    CHECK(calls == 0);
+    loop.pause(pair.one.get(), false);
+    loop.run_once(0ms);
+    CHECK(calls == 1);
+    loop.watch(pair.one.get(), [&] { ++calls; });
+    loop.pause(pair.one.get(), true);
+    pair.other.reset();
+    loop.run_once(0ms);
+    CHECK(calls == 2);
+}

@@ -196,6 +196,11 @@ bool FakeQemu::closed()
 
 FakeQemu::Reply FakeQemu::call(Command command, const Bytes& body, const std::vector<int>& fds)
 {
+    return wait_reply(ask(command, body, fds));
+}
+
+std::uint16_t FakeQemu::ask(Command command, const Bytes& body, const std::vector<int>& fds)
+{
     std::uint16_t id = next_id_++;
     send({.id = id,
           .command = static_cast<std::uint16_t>(command),
@@ -203,7 +208,7 @@ FakeQemu::Reply FakeQemu::call(Command command, const Bytes& body, const std::ve
           .flags = 0,
           .error = 0},
          body, fds);
-    return wait_reply(id);
+    return id;
 }
 
 FakeQemu::Reply FakeQemu::wait_reply(std::uint16_t id)
@@ -266,6 +271,17 @@ int FakeQemu::region_write(std::uint32_t region, std::uint64_t offset, const Byt
     auto count = static_cast<std::uint32_t>(data.size());
     return call(Command::region_write, bytes(vfio_user::RegionAccess{offset, region, count}) + data)
         .error();
+}
+
+void FakeQemu::post(std::uint32_t region, std::uint64_t offset, const Bytes& data)
+{
+    auto count = static_cast<std::uint32_t>(data.size());
+    send({.id = next_id_++,
+          .command = static_cast<std::uint16_t>(Command::region_write),
+          .size = 0,
+          .flags = vfio_user::flag_no_reply,
+          .error = 0},
+         bytes(vfio_user::RegionAccess{offset, region, count}) + data);
 }
 
 Bytes FakeQemu::config_read(std::uint64_t offset, std::uint32_t count)

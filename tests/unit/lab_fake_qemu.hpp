@@ -120,6 +120,11 @@ public:
 
     /// Sends a request, descriptors with it, and waits for the reply.
     Reply call(vfio_user::Command command, const Bytes& body, const std::vector<int>& fds = {});
+    /// The same in two steps, for a reply that comes late.
+    std::uint16_t ask(vfio_user::Command command, const Bytes& body,
+                      const std::vector<int>& fds = {});
+    Reply wait_reply(std::uint16_t id);
+    bool has_reply() const { return !replies_.empty(); }
     /// Sends a message and does not wait.
     void send(vfio_user::Header header, const Bytes& body, const std::vector<int>& fds = {});
     void send_raw(const Bytes& data);
@@ -135,6 +140,8 @@ public:
     int config_write(std::uint64_t offset, const Bytes& data);
     Bytes region_read(std::uint32_t region, std::uint64_t offset, std::uint32_t count);
     int region_write(std::uint32_t region, std::uint64_t offset, const Bytes& data);
+    /// A posted write: the server does not reply.
+    void post(std::uint32_t region, std::uint64_t offset, const Bytes& data);
 
     /// DMA_READ and DMA_WRITE messages that the server sent, oldest first.
     std::deque<Reply> requests;
@@ -146,7 +153,6 @@ public:
 private:
     void readable();
     bool cut_message();
-    Reply wait_reply(std::uint16_t id);
 
     EventLoop& loop_;
     UniqueFd socket_;

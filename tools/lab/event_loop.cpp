@@ -26,10 +26,11 @@ EventLoop::EventLoop() : epoll_(::epoll_create1(EPOLL_CLOEXEC))
         fail("cannot make an epoll instance");
 }
 
-void EventLoop::set_events(int fd, int operation, bool writable)
+void EventLoop::set_events(int fd, int operation, const Watch& watch)
 {
     epoll_event event{};
-    event.events = EPOLLIN | (writable ? std::uint32_t{EPOLLOUT} : 0U);
+    event.events = (watch.paused ? 0U : std::uint32_t{EPOLLIN}) |
+                   (watch.writable ? std::uint32_t{EPOLLOUT} : 0U);
     event.data.fd = fd;
     if (::epoll_ctl(epoll_.get(), operation, fd, &event) != 0)
         fail("cannot watch a file descriptor");
@@ -40,14 +41,23 @@ void EventLoop::watch(int fd, Callback readable)
     auto [it, added] = watches_.try_emplace(fd);
     it->second.readable = std::move(readable);
     if (added)
-        set_events(fd, EPOLL_CTL_ADD, false);
+        set_events(fd, EPOLL_CTL_ADD, it->second);
 }
 
 void EventLoop::watch_writable(int fd, Callback writable)
 {
     auto [it, added] = watches_.try_emplace(fd);
     it->second.writable = std::move(writable);
-    set_events(fd, added ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, bool(it->second.writable));
+    set_events(fd, added ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, it->second);
+}
+
+void EventLoop::pause(int fd, bool paused)
+{
+    auto it = watches_.find(fd);
+    if (it == watches_.end() || it->second.paused == paused)
+        return;
+    it->second.paused = paused;
+    set_events(fd, EPOLL_CTL_MOD, it->second);
 }
 
 void EventLoop::unwatch(int fd)
@@ -112,7 +122,11 @@ void EventLoop::dispatch(int fd, std::uint32_t events)
         if (Callback writable = it->second.writable)
             writable();
     }
-    if (auto it = watches_.find(fd); it != watches_.end() && (events & ~EPOLLOUT)) {
+    // A pause may be younger than the event.
+    auto read_events = [](const Watch& watch) {
+        return watch.paused ? EPOLLHUP | EPOLLERR : ~std::uint32_t{EPOLLOUT};
+    };
+    if (auto it = watches_.find(fd); it != watches_.end() && (events & read_events(it->second))) {
         if (Callback readable = it->second.readable)
             readable();
     }

@@ -30,6 +30,9 @@ public:
     void watch(int fd, Callback readable);
     /// Also asks to be told when `fd` can be written; an empty callback ends that.
     void watch_writable(int fd, Callback writable);
+    /// Leaves what can be read from a watched descriptor where it is, or ends that. A hang-up is
+    /// still told.
+    void pause(int fd, bool paused);
     void unwatch(int fd);
 
     /// Runs `work` after the current callback has returned, in the order posted. This is how a
@@ -49,11 +52,12 @@ private:
     struct Watch {
         Callback readable;
         Callback writable;
+        bool paused = false;
     };
 
     using Timers = std::multimap<Clock::time_point, std::pair<TimerId, Callback>>;
 
-    void set_events(int fd, int operation, bool writable);
+    void set_events(int fd, int operation, const Watch& watch);
     void dispatch(int fd, std::uint32_t events);
     void run_posted();
     void run_timers();

@@ -6,11 +6,14 @@
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <sys/eventfd.h>
+#include <system_error>
 
 namespace lab {
 
@@ -125,8 +128,22 @@ void PciDevice::add_trapped_bar(unsigned bar, std::uint64_t size, bool is_64bit)
 void PciDevice::add_memory_bar(unsigned bar, std::uint64_t size, bool prefetchable)
 {
     add_bar(bar, Bar::Kind::memory, size, true, prefetchable);
-    bar_fds_[bar] = make_memfd(name_.c_str(), size);
-    bar_memory_[bar] = MappedMemory(bar_fds_[bar].get(), size, true);
+    set_memory(bar, make_memfd(name_.c_str(), size));
+}
+
+void PciDevice::share_memory_bar(unsigned bar, const Bar& other)
+{
+    UniqueFd memory{::fcntl(other.memory_fd, F_DUPFD_CLOEXEC, 0)};
+    if (!memory)
+        throw std::system_error(errno, std::system_category(), "cannot share a card's memory");
+    add_bar(bar, Bar::Kind::memory, other.size, true, other.prefetchable);
+    set_memory(bar, std::move(memory));
+}
+
+void PciDevice::set_memory(unsigned bar, UniqueFd memory)
+{
+    bar_fds_[bar] = std::move(memory);
+    bar_memory_[bar] = MappedMemory(bar_fds_[bar].get(), bars_[bar].size, true);
     bars_[bar].memory_fd = bar_fds_[bar].get();
     bars_[bar].memory = bar_memory_[bar].bytes();
 }
@@ -298,6 +315,18 @@ void PciDevice::peer_write(unsigned bar, std::uint64_t offset, std::span<const s
 void PciDevice::bar_read(unsigned, std::uint64_t, std::span<std::byte> into)
 {
     std::fill(into.begin(), into.end(), std::byte{0});
+}
+
+bool PciDevice::bar_read_later(unsigned, std::uint64_t, std::size_t, const ReadReply&)
+{
+    return false;
+}
+
+void PciDevice::pause_input(bool paused)
+{
+    input_paused_ = paused;
+    if (input_paused_changed_)
+        input_paused_changed_(paused);
 }
 
 void PciDevice::bar_write(unsigned, std::uint64_t, std::span<const std::byte>) {}

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -66,6 +67,14 @@ public:
     /// @{
     /// A register of BAR `bar` is read: fill `into`. Default: zeroes.
     virtual void bar_read(unsigned bar, std::uint64_t offset, std::span<std::byte> into);
+    /// What answers a read later; called once, with as many bytes as were asked for.
+    using ReadReply = std::function<void(std::span<const std::byte>)>;
+    /// The machine reads BAR `bar`: a model that cannot answer at once returns true and calls
+    /// `reply` when it can, at last when the function is reset; perhaps before it returns. The
+    /// virtual CPU that made the access waits, with its machine's other accesses to any device.
+    /// Default: false, and bar_read() is called.
+    virtual bool bar_read_later(unsigned bar, std::uint64_t offset, std::size_t length,
+                                const ReadReply& reply);
     /// A register is written. Default: ignored.
     virtual void bar_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> data);
     /// The function was reset (FLR, or QEMU's device reset): registers go back to their defaults.
@@ -83,6 +92,9 @@ public:
     /// Raises MSI-X vector `vector`. Nothing happens while MSI-X or bus mastering is off. A vector
     /// that QEMU has not set up yet stays pending until it does.
     void raise(unsigned vector);
+    /// Leaves further accesses of the machine where they are, or goes on with them: how a model
+    /// bounds the work that posted writes give it.
+    void pause_input(bool paused);
     DmaEngine& dma() { return dma_; }
     EventLoop& loop() { return loop_; }
     /// @}
@@ -104,6 +116,7 @@ public:
     /// longer than 8 bytes to a trapped BAR arrive at the model as aligned pieces of at most 8.
     void peer_read(unsigned bar, std::uint64_t offset, std::span<std::byte> into);
     void peer_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> data);
+    bool input_paused() const { return input_paused_; }
     std::uint64_t interrupts() const { return interrupts_; } ///< raised since clear_counters()
     /// Sets all counters to 0: interrupts, DMA, and by reset_counters() the model's own.
     void clear_counters();
@@ -112,6 +125,8 @@ public:
 protected:
     void add_trapped_bar(unsigned bar, std::uint64_t size, bool is_64bit = false);
     void add_memory_bar(unsigned bar, std::uint64_t size, bool prefetchable);
+    /// The memory behind `other`, a BAR of another device, which may go first.
+    void share_memory_bar(unsigned bar, const Bar& other);
 
 private:
     friend class VfioUserServer;
@@ -126,6 +141,7 @@ private:
     std::uint32_t config_value(std::uint32_t offset, unsigned bytes) const;
     void add_bar(unsigned bar, Bar::Kind kind, std::uint64_t size, bool is_64bit,
                  bool prefetchable);
+    void set_memory(unsigned bar, UniqueFd memory);
     void config_changed();
     /// All registers as after power on: QEMU is gone, and with it the machine.
     void power_on();
@@ -145,6 +161,8 @@ private:
     std::vector<UniqueFd> msix_eventfds_;
     std::vector<bool> msix_pending_; ///< raised while QEMU had no eventfd for the vector
     bool msix_enabled_ = false;
+    bool input_paused_ = false;
+    std::function<void(bool)> input_paused_changed_; ///< the server's
     std::uint64_t interrupts_ = 0;
     Machine* machine_ = nullptr;
     int switch_id_ = -1; ///< given by the machine; -1: below a root port of its own

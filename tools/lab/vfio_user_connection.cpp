@@ -49,7 +49,9 @@ VfioUserConnection::~VfioUserConnection()
 
 void VfioUserConnection::readable()
 {
-    for (int i = 0; i < burst; ++i) {
+    if (paused_ && failure_.empty())
+        failure_ = "QEMU closed the connection"; // nothing else is told while it is paused
+    for (int i = 0; i < burst && !(paused_ && failure_.empty()); ++i) {
         Progress progress = failure_.empty() ? receive() : Progress::closed;
         if (progress == Progress::wait)
             return;
@@ -151,6 +153,12 @@ void VfioUserConnection::send(Header header, std::span<const std::byte> first,
         flush();
     else if (output_.size() > max_output)
         fail("QEMU takes no replies");
+}
+
+void VfioUserConnection::pause(bool paused)
+{
+    paused_ = paused;
+    loop_.pause(socket_.get(), paused);
 }
 
 void VfioUserConnection::flush()

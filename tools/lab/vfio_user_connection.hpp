@@ -39,6 +39,10 @@ public:
     void send(vfio_user::Header header, std::span<const std::byte> first,
               std::span<const std::byte> second = {}, int fd = -1);
 
+    /// Leaves the messages that come in the socket, or goes on with them. If the other end goes
+    /// meanwhile, they are lost.
+    void pause(bool paused);
+
 private:
     struct Outgoing {
         std::vector<std::byte> bytes;
@@ -65,7 +69,8 @@ private:
     std::size_t filled_ = 0; ///< bytes of the current message, header included
     std::deque<Outgoing> output_;
     bool waiting_ = false; ///< for the socket to become writable
-    std::string failure_;  ///< why the connection ends; empty while it works
+    bool paused_ = false;
+    std::string failure_; ///< why the connection ends; empty while it works
 };
 
 } // namespace lab

@@ -67,6 +67,7 @@ std::optional<std::size_t> transfer_limit(std::span<const std::byte> text)
 struct VfioUserServer::Answer {
     std::vector<std::byte> body;
     int fd = -1;
+    bool later = false; ///< the device gives it
 
     template <typename T>
     void add(const T& value)
@@ -82,12 +83,17 @@ VfioUserServer::VfioUserServer(EventLoop& loop, Machine& machine, PciDevice& dev
       listener_(listen_unix(path_))
 {
     loop_.watch(listener_.get(), [this] { accept(); });
+    device_.input_paused_changed_ = [this](bool paused) {
+        if (connection_)
+            connection_->pause(paused);
+    };
 }
 
 VfioUserServer::~VfioUserServer()
 {
     loop_.unwatch(listener_.get());
     device_.dma().connect(nullptr);
+    device_.input_paused_changed_ = {};
     ::unlink(path_.c_str());
 }
 
@@ -103,6 +109,8 @@ void VfioUserServer::accept()
     connection_ = std::make_unique<VfioUserConnection>(
         loop_, std::move(socket), [this](Message& message) { received(message); },
         [this](const std::string& reason) { disconnected(reason); });
+    connection_->pause(device_.input_paused());
+    ++connections_;
     version_known_ = false;
     max_transfer_ = max_data;
     device_.dma().connect(this);
@@ -139,7 +147,7 @@ void VfioUserServer::answer(Message& message)
                                 ": " + std::strerror(error));
         answer = {};
     }
-    if (header.flags & flag_no_reply)
+    if ((header.flags & flag_no_reply) || answer.later)
         return;
     header.flags = flag_reply | (error != 0 ? flag_error : 0);
     header.error = static_cast<std::uint32_t>(error);
@@ -356,6 +364,10 @@ int VfioUserServer::on_region_read(Message& message, Answer& answer)
     if (!access || !valid_access(*access))
         return EINVAL;
     ++counters_.reads[access->region];
+    answer.later = access->region != region_config && device_.memory_enabled() &&
+                   read_later(message.header, *access);
+    if (answer.later)
+        return 0;
     answer.add(*access);
     answer.body.resize(sizeof(*access) + access->count, std::byte{0xff});
     auto into = std::span(answer.body).subspan(sizeof(*access));
@@ -364,6 +376,20 @@ int VfioUserServer::on_region_read(Message& message, Answer& answer)
     else if (device_.memory_enabled()) // otherwise nobody answers: all ones
         device_.peer_read(access->region, access->offset, into);
     return 0;
+}
+
+/// True if the device answers by itself: others are served meanwhile.
+bool VfioUserServer::read_later(const Header& header, const RegionAccess& access)
+{
+    auto reply = [this, header = Header{header}, access,
+                  connection = connections_](std::span<const std::byte> data) mutable {
+        if (!connection_ || connection != connections_ || (header.flags & flag_no_reply))
+            return;
+        header.flags = flag_reply;
+        header.error = 0;
+        connection_->send(header, bytes_of(access), data);
+    };
+    return device_.bar_read_later(access.region, access.offset, access.count, std::move(reply));
 }
 
 int VfioUserServer::on_region_write(Message& message, Answer& answer)

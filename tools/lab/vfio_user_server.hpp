@@ -64,6 +64,7 @@ private:
     int on_get_irq_info(Message& message, Answer& answer);
     int on_set_irqs(Message& message);
     int on_region_read(Message& message, Answer& answer);
+    bool read_later(const vfio_user::Header& header, const vfio_user::RegionAccess& access);
     int on_region_write(Message& message, Answer& answer);
     int on_reset();
 
@@ -84,6 +85,7 @@ private:
     std::string path_;
     UniqueFd listener_;
     std::unique_ptr<VfioUserConnection> connection_;
+    std::uint64_t connections_ = 0; ///< so far: a late answer to one before is dropped
     bool version_known_ = false;
     std::size_t max_transfer_ = vfio_user::max_data;
     std::uint16_t next_id_ = 0;
