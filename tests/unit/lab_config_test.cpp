@@ -139,6 +139,9 @@ TEST_CASE("the factory knows the types and their options", "[lab][config]")
     CHECK(factory_complaint("refcard", {{"memory", 4096}}) == "none");
     CHECK_THAT(factory_complaint("gpu", json::object()),
                ContainsSubstring("there is no type \"gpu\""));
+    CHECK_THAT(factory_complaint("refcard-pool", json::object()), ContainsSubstring("no \"of\""));
+    CHECK_THAT(factory_complaint("refcard-aperture", {{"of", "a.card0"}}),
+               ContainsSubstring("no device before it is a \"refcard\" called \"a.card0\""));
     CHECK_THAT(factory_complaint("refcard", json::object()), ContainsSubstring("no \"memory\""));
     CHECK_THAT(factory_complaint("refcard", {{"memory", 5000}}), ContainsSubstring("not 5000"));
     CHECK_THAT(factory_complaint("refcard", {{"memory", -1}}), ContainsSubstring("\"memory\""));

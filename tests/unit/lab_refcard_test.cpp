@@ -78,8 +78,8 @@ TEST_CASE_METHOD(Fixture, "the card identifies itself", "[lab][refcard]")
     CHECK(value<std::uint32_t>(qemu->config_read(0, 4)) == 0x11001b36);
     CHECK(value<std::uint32_t>(qemu->config_read(8, 4)) >> 8 == 0x120000);
     CHECK(read(0x00) == 0x43523250);
-    CHECK(read(0x04) == 0x00010000);
-    CHECK(read(0x08) == 3);
+    CHECK(read(0x04) == 0x00010001);
+    CHECK(read(0x08) == 7);
     CHECK(read(status) == 1);
     CHECK(read64(0x10) == 0x1122334455667788);
     CHECK(read64(0x18) == 1 << 20);
@@ -177,7 +177,7 @@ TEST_CASE_METHOD(Fixture, "a card can be told to lie", "[lab][refcard]")
     CHECK(read(4) == 0x20000);
     CHECK(read(scratch) == 7);
     card.control({{"lies", nlohmann::json::object()}});
-    CHECK(read(4) == 0x10000);
+    CHECK(read(4) == 0x10001);
     CHECK(read(scratch) == 0);
     CHECK_THROWS_AS(card.control({{"lies", {{"x", 1U}}}}), std::invalid_argument);
     CHECK_THROWS_AS(card.control({{"lies", {{"4", "x"}}}}), std::invalid_argument);

@@ -3,7 +3,7 @@
 
 #include "tools/lab/efa/adapter.hpp"
 #include "tools/lab/event_loop.hpp"
-#include "tools/lab/refcard.hpp"
+#include "tools/lab/refcard_aperture.hpp"
 
 namespace lab {
 
@@ -12,6 +12,8 @@ std::unique_ptr<PciDevice> DeviceFactory::make(const std::string& name, const De
     using Maker = std::unique_ptr<PciDevice> (DeviceFactory::*)(const std::string&, ObjectReader&);
     static const std::map<std::string, Maker> makers{
         {"refcard", &DeviceFactory::make_refcard},
+        {"refcard-pool", &DeviceFactory::make_refcard_pool},
+        {"refcard-aperture", &DeviceFactory::make_refcard_aperture},
         {"efa", &DeviceFactory::make_efa},
     };
     auto maker = makers.find(config.type);
@@ -31,7 +33,33 @@ std::unique_ptr<PciDevice> DeviceFactory::make_refcard(const std::string& name,
     std::uint64_t memory = options.number("memory");
     std::uint64_t serial = options.number_or("serial", 0);
     options.finish();
-    return std::make_unique<RefCard>(loop_, name, memory, serial);
+    auto card = std::make_unique<RefCard>(loop_, name, memory, serial);
+    cards_[name] = card.get();
+    return card;
+}
+
+std::unique_ptr<PciDevice> DeviceFactory::make_refcard_pool(const std::string& name,
+                                                            ObjectReader& options)
+{
+    RefCard& of = card(options.string("of"));
+    options.finish();
+    return std::make_unique<RefCardPool>(loop_, name, of);
+}
+
+std::unique_ptr<PciDevice> DeviceFactory::make_refcard_aperture(const std::string& name,
+                                                                ObjectReader& options)
+{
+    RefCard& of = card(options.string("of"));
+    options.finish();
+    return std::make_unique<RefCardAperture>(loop_, name, of);
+}
+
+RefCard& DeviceFactory::card(const std::string& name) const
+{
+    auto found = cards_.find(name);
+    if (found == cards_.end())
+        throw std::invalid_argument("no device before it is a \"refcard\" called \"" + name + "\"");
+    return *found->second;
 }
 
 std::unique_ptr<PciDevice> DeviceFactory::make_efa(const std::string& name, ObjectReader& options)

@@ -11,6 +11,8 @@
 
 namespace lab {
 
+class RefCard;
+
 /// Builds device models from their configuration, and the fabrics that join them. It outlives the
 /// devices.
 class DeviceFactory {
@@ -23,11 +25,16 @@ public:
 
 private:
     std::unique_ptr<PciDevice> make_refcard(const std::string& name, ObjectReader& options);
+    std::unique_ptr<PciDevice> make_refcard_pool(const std::string& name, ObjectReader& options);
+    std::unique_ptr<PciDevice> make_refcard_aperture(const std::string& name,
+                                                     ObjectReader& options);
     std::unique_ptr<PciDevice> make_efa(const std::string& name, ObjectReader& options);
+    RefCard& card(const std::string& name) const;
     Fabric& fabric(const std::string& name);
 
     EventLoop& loop_;
     std::map<std::string, Fabric> fabrics_;
+    std::map<std::string, RefCard*> cards_; ///< made so far, by name
 };
 
 } // namespace lab

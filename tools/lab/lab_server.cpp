@@ -17,6 +17,13 @@ LabServer::LabServer(EventLoop& loop, const Config& config) : factory_(loop)
     }
 }
 
+/// What the card's own machine sees goes before the card.
+LabServer::~LabServer()
+{
+    while (!devices_.empty())
+        devices_.pop_back();
+}
+
 void LabServer::add(EventLoop& loop, Machine& machine, const DeviceConfig& config)
 {
     Served served;

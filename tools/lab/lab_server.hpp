@@ -26,6 +26,8 @@ public:
     /// std::system_error if a socket or memory cannot be made.
     LabServer(EventLoop& loop, const Config& config);
 
+    ~LabServer();
+
     const std::deque<Served>& devices() const { return devices_; }
     /// The device of that name, "machine.device", or null.
     const Served* find(const std::string& name) const;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tools/lab/refcard.hpp"
 
+#include "tools/lab/event_loop.hpp"
+#include "tools/lab/refcard_aperture.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <charconv>
@@ -28,18 +31,26 @@ enum Register : std::uint64_t {
     SCRATCH = 0x28,
     DB_PENDING = 0x2c,
     DB_MASK = 0x30,
+    WIN_CAPS = 0x1000,
+    WIN_OUTSTANDING = 0x1004,
+    WIN_ERROR = 0x1008,
+    CARD_PENDING = 0x100c,
+    CARD_MASK = 0x1010,
 };
 enum DoorbellRegister : std::uint64_t { COUNT = 0xff0, LAST_LO = 0xff8, LAST_HI = 0xffc };
 
 constexpr std::uint32_t magic = 0x43523250;
-constexpr std::uint32_t version = 1 << 16 | 0;
+constexpr std::uint32_t version = 1 << 16 | 1;
 constexpr std::uint32_t caps_memory = 1 << 0;
 constexpr std::uint32_t caps_doorbells = 1 << 1;
+constexpr std::uint32_t caps_windows = 1 << 2;
 constexpr std::uint32_t status_ready = 1 << 0;
 constexpr std::uint32_t status_fault = 1 << 1;
 
 constexpr std::uint64_t register_bar_size = 0x10000;
 constexpr std::uint64_t page_size = 0x1000;
+constexpr std::uint64_t window_registers = 0x2000; // window 0's
+constexpr unsigned card_vector = 0;
 constexpr unsigned doorbell_vectors = RefCard::vectors - 1; // vector 0 is the card's own
 
 static_assert(RefCard::doorbell_pages <= 32, "DB_PENDING has a bit for each page");
@@ -64,12 +75,6 @@ std::uint32_t low(std::uint64_t value)
 std::uint32_t high(std::uint64_t value)
 {
     return static_cast<std::uint32_t>(value >> 32);
-}
-
-bool is_doorbell(std::uint64_t offset)
-{
-    return offset >= RefCard::doorbell_offset &&
-           offset - RefCard::doorbell_offset < RefCard::doorbell_pages * page_size;
 }
 
 std::uint64_t checked_memory(std::uint64_t size)
@@ -114,6 +119,16 @@ RefCard::RefCard(EventLoop& loop, std::string name, std::uint64_t memory, std::u
     add_trapped_bar(msix_bar, 2 * page_size);
 }
 
+bool RefCard::is_doorbell(std::uint64_t offset)
+{
+    return offset >= doorbell_offset && offset - doorbell_offset < doorbell_pages * page_size;
+}
+
+unsigned RefCard::doorbell_vector(unsigned page)
+{
+    return 1 + page % doorbell_vectors;
+}
+
 void RefCard::bar_read(unsigned bar, std::uint64_t offset, std::span<std::byte> into)
 {
     // A narrow or a 64-bit read gives the bytes of the registers that it covers.
@@ -131,10 +146,43 @@ std::uint32_t RefCard::read_register(std::uint64_t offset) const
     switch (offset) {
     case MAGIC:
         return magic;
+    case CAPS:
+        return caps_memory | caps_doorbells | caps_windows;
+    case SCRATCH:
+        return scratch_;
+    case DB_PENDING:
+        return host_.pending();
+    case DB_MASK:
+        return host_.mask();
+    default:
+        return offset >= WIN_CAPS && offset < doorbell_offset ? read_windows(offset)
+                                                              : read_common(offset);
+    }
+}
+
+std::uint32_t RefCard::read_windows(std::uint64_t offset) const
+{
+    switch (offset) {
+    case WIN_CAPS:
+        return RefCardWindows::capabilities();
+    case WIN_OUTSTANDING:
+        return windows_.outstanding();
+    case WIN_ERROR:
+        return windows_.error_map();
+    case CARD_PENDING:
+        return card_.pending();
+    case CARD_MASK:
+        return card_.mask();
+    default:
+        return offset >= window_registers ? windows_.read(offset - window_registers) : 0;
+    }
+}
+
+std::uint32_t RefCard::read_common(std::uint64_t offset) const
+{
+    switch (offset) {
     case VERSION:
         return version;
-    case CAPS:
-        return caps_memory | caps_doorbells;
     case STATUS:
         return status();
     case SERIAL_LO:
@@ -149,12 +197,6 @@ std::uint32_t RefCard::read_register(std::uint64_t offset) const
         return doorbell_offset;
     case DB_COUNT:
         return doorbell_pages;
-    case SCRATCH:
-        return scratch_;
-    case DB_PENDING:
-        return pending_;
-    case DB_MASK:
-        return mask_;
     default:
         return is_doorbell(offset) ? read_doorbell(offset - doorbell_offset) : 0;
     }
@@ -199,24 +241,30 @@ void RefCard::bar_write(unsigned bar, std::uint64_t offset, std::span<const std:
 
 void RefCard::write_register(std::uint64_t offset, std::uint32_t value)
 {
-    std::uint32_t unmasked = 0;
     switch (offset) {
     case SCRATCH:
         scratch_ = value;
         break;
     case DB_PENDING:
-        pending_ &= ~value;
+        host_.clear(value);
         break;
     case DB_MASK:
-        unmasked = mask_ & ~value & pending_;
-        mask_ = value;
+        notify(host_.set_mask(value));
+        break;
+    case CARD_PENDING:
+        card_.clear(value);
+        break;
+    case CARD_MASK:
+        if (card_.set_mask(value) != 0)
+            raise(card_vector);
         break;
     default:
+        if (offset < window_registers)
+            break;
+        if (aperture_)
+            aperture_->flush(); // what was accepted before goes where it was meant to go
+        windows_.write(offset - window_registers, value);
         break;
-    }
-    for (unsigned page = 0; page < doorbell_pages; ++page) {
-        if (unmasked >> page & 1)
-            notify(page);
     }
 }
 
@@ -226,23 +274,110 @@ void RefCard::ring(unsigned page, std::span<const std::byte> data)
     doorbell.last = 0;
     std::memcpy(&doorbell.last, data.data(), std::min(data.size(), sizeof(doorbell.last)));
     ++doorbell.count;
-    pending_ |= 1U << page;
-    if (!(mask_ >> page & 1))
-        notify(page);
+    notify(host_.ring(1U << page));
+    if (aperture_)
+        aperture_->rung(page);
 }
 
-void RefCard::notify(unsigned page)
+void RefCard::notify(std::uint32_t pages)
 {
-    raise(1 + page % doorbell_vectors);
+    for (unsigned page = 0; page < doorbell_pages; ++page) {
+        if (pages >> page & 1)
+            raise(doorbell_vector(page));
+    }
+}
+
+void RefCard::attach(RefCardAperture* aperture)
+{
+    if (aperture && aperture_)
+        throw std::invalid_argument("the card \"" + name() + "\" has an aperture already");
+    aperture_ = aperture;
+}
+
+void RefCard::begin(unsigned window)
+{
+    windows_.begin(window);
+    ++begun_;
+    if (aperture_ && begun_ - ended_ == max_forwarded)
+        aperture_->pause_input(true);
+}
+
+void RefCard::end(unsigned window, const DmaResult& result)
+{
+    windows_.end(window, result.error == 0);
+    ++ended_;
+    bells_due();
+    if (aperture_ && begun_ - ended_ == few_forwarded)
+        aperture_->pause_input(false);
+}
+
+void RefCard::forward_write(unsigned window, std::uint64_t address, std::span<const std::byte> data)
+{
+    begin(window);
+    ++forwarded_writes_;
+    dma().write(address, data, [this, window](const DmaResult& result) { end(window, result); });
+}
+
+void RefCard::forward_read(unsigned window, std::uint64_t address, std::size_t length,
+                           ReadReply reply)
+{
+    struct Read {
+        std::vector<std::byte> data;
+        ReadReply reply;
+        EventLoop::TimerId timer = 0;
+    };
+    auto read = std::make_shared<Read>();
+    read->data.resize(length);
+    read->reply = std::move(reply);
+    auto give_up = [read, length] {
+        if (auto answer = std::exchange(read->reply, {}))
+            answer(std::vector<std::byte>(length, std::byte{0xff}));
+    };
+    begin(window);
+    ++forwarded_reads_;
+    dma().read(address, read->data, [this, window, read, give_up](const DmaResult& result) {
+        end(window, result);
+        loop().cancel(read->timer);
+        if (result.error != 0)
+            give_up();
+        else if (auto answer = std::exchange(read->reply, {}))
+            answer(read->data);
+    });
+    if (read->reply) {
+        read->timer = loop().after(read_timeout, [this, window, give_up] {
+            windows_.fail(window, RefCardWindows::refused);
+            give_up();
+        });
+    }
+}
+
+void RefCard::ring_host(std::uint32_t bells)
+{
+    if (!bells_.empty() && bells_.back().after == begun_)
+        bells_.back().bells |= bells;
+    else
+        bells_.push_back({begun_, bells});
+    bells_due();
+}
+
+void RefCard::bells_due()
+{
+    while (!bells_.empty() && bells_.front().after <= ended_) {
+        std::uint32_t bells = bells_.front().bells;
+        bells_.pop_front();
+        if (card_.ring(bells) != 0)
+            raise(card_vector);
+    }
 }
 
 void RefCard::reset()
 {
     fault_ = false;
     scratch_ = 0;
-    pending_ = 0;
-    mask_ = ~0U;
+    host_ = {};
+    card_ = {};
     doorbells_ = {};
+    windows_.reset();
 }
 
 nlohmann::json RefCard::describe() const
@@ -250,8 +385,23 @@ nlohmann::json RefCard::describe() const
     nlohmann::json counts = nlohmann::json::array();
     for (const auto& doorbell : doorbells_)
         counts.push_back(doorbell.count);
-    return {{"memory", memory_},   {"serial", serial_},   {"status", status()},
-            {"doorbells", counts}, {"pending", pending_}, {"mask", mask_}};
+    return {{"memory", memory_},
+            {"serial", serial_},
+            {"status", status()},
+            {"doorbells", counts},
+            {"pending", host_.pending()},
+            {"mask", host_.mask()},
+            {"card_pending", card_.pending()},
+            {"card_mask", card_.mask()},
+            {"windows", windows_.describe()},
+            {"forwarded_writes", forwarded_writes_},
+            {"forwarded_reads", forwarded_reads_}};
+}
+
+void RefCard::reset_counters()
+{
+    forwarded_writes_ = 0;
+    forwarded_reads_ = 0;
 }
 
 nlohmann::json RefCard::control(const nlohmann::json& request)

@@ -45,6 +45,7 @@ class Spec:
     memory: int = 512 * MIB
     modules: tuple = ("efa", "p2prdma")  # loaded before the scenario starts
     kernel: str = ""  # a release; empty: the newest; or "oldest"
+    card_of: str = ""  # this is the card's own machine of that card, "MACHINE.CARD"
 
     def __str__(self):
         """The shortest text that of() understands."""
@@ -114,6 +115,9 @@ class Layout:
             self.qemu += ["-device", "x3130-upstream,id=up0,bus=rp0"]
         for i in range(self.spec.cards if self.spec.card != "none" else 0):
             getattr(self, "_card_" + self.spec.card)(f"card{i}", i)
+        if self.spec.card_of:
+            for kind in ("pool", "aperture"):
+                self._vfio_user(kind, {"type": f"refcard-{kind}", "of": self.spec.card_of})
         for i in range(self.spec.efas):
             self._vfio_user(f"efa{i}", {"type": "efa", "fabric": "net0"})
 

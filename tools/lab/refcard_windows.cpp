@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "tools/lab/refcard_windows.hpp"
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+namespace lab {
+
+namespace {
+
+// The names are those of Documentation/refcard.rst.
+constexpr std::uint64_t register_stride = 0x40;
+enum WindowRegister : std::uint64_t {
+    TARGET_LO = 0x00,
+    TARGET_HI = 0x04,
+    LENGTH_LO = 0x08,
+    LENGTH_HI = 0x0c,
+    CONTROL = 0x10,
+    ERRORS = 0x14,
+    OUTSTANDING = 0x18,
+    DROPPED = 0x1c,
+};
+constexpr std::uint32_t control_enable = 1 << 0;
+
+std::uint32_t low(std::uint64_t value)
+{
+    return static_cast<std::uint32_t>(value);
+}
+
+std::uint32_t high(std::uint64_t value)
+{
+    return static_cast<std::uint32_t>(value >> 32);
+}
+
+void set_low(std::uint64_t& value, std::uint32_t part)
+{
+    value = (value & ~std::uint64_t{0xffffffff}) | part;
+}
+
+void set_high(std::uint64_t& value, std::uint32_t part)
+{
+    value = (value & 0xffffffff) | std::uint64_t{part} << 32;
+}
+
+} // namespace
+
+std::uint32_t RefCardWindows::read(std::uint64_t offset) const
+{
+    if (offset >= count * register_stride)
+        return 0;
+    const Window& window = windows_[offset / register_stride];
+    switch (offset % register_stride) {
+    case TARGET_LO:
+        return low(window.target);
+    case TARGET_HI:
+        return high(window.target);
+    case LENGTH_LO:
+        return low(window.length);
+    case LENGTH_HI:
+        return high(window.length);
+    case CONTROL:
+        return window.enabled ? control_enable : 0;
+    case ERRORS:
+        return window.errors;
+    case OUTSTANDING:
+        return window.outstanding;
+    case DROPPED:
+        return window.dropped;
+    default:
+        return 0;
+    }
+}
+
+void RefCardWindows::write(std::uint64_t offset, std::uint32_t value)
+{
+    if (offset >= count * register_stride)
+        return;
+    Window& window = windows_[offset / register_stride];
+    std::uint64_t at = offset % register_stride;
+    if (window.enabled && at <= LENGTH_HI) {
+        window.errors |= bad_setup;
+        return;
+    }
+    switch (at) {
+    case TARGET_LO:
+        set_low(window.target, value);
+        break;
+    case TARGET_HI:
+        set_high(window.target, value);
+        break;
+    case LENGTH_LO:
+        set_low(window.length, value);
+        break;
+    case LENGTH_HI:
+        set_high(window.length, value);
+        break;
+    case CONTROL:
+        control(window, value);
+        break;
+    case ERRORS:
+        window.errors &= ~value;
+        break;
+    default:
+        break;
+    }
+}
+
+void RefCardWindows::control(Window& window, std::uint32_t value)
+{
+    bool enable = value & control_enable;
+    bool good = window.length != 0 && window.length <= slot_size &&
+                window.length - 1 <= std::numeric_limits<std::uint64_t>::max() - window.target;
+    if (enable && !good)
+        window.errors |= bad_setup;
+    window.enabled = enable && good;
+}
+
+std::uint32_t RefCardWindows::card_read(std::uint64_t offset) const
+{
+    if (offset >= count * register_stride)
+        return 0;
+    const Window& window = windows_[offset / register_stride];
+    switch (offset % register_stride) {
+    case LENGTH_LO:
+        return window.enabled ? low(window.length) : 0;
+    case LENGTH_HI:
+        return window.enabled ? high(window.length) : 0;
+    case ERRORS:
+        return window.card_errors;
+    case DROPPED:
+        return window.dropped;
+    default:
+        return 0;
+    }
+}
+
+void RefCardWindows::card_write(std::uint64_t offset, std::uint32_t value)
+{
+    if (offset < count * register_stride && offset % register_stride == ERRORS)
+        windows_[offset / register_stride].card_errors &= ~value;
+}
+
+std::uint32_t RefCardWindows::outstanding() const
+{
+    std::uint32_t sum = 0;
+    for (const auto& window : windows_)
+        sum += window.outstanding;
+    return sum;
+}
+
+std::uint32_t RefCardWindows::error_map() const
+{
+    static_assert(count <= 32, "WIN_ERROR has a bit for each window");
+    std::uint32_t map = 0;
+    for (unsigned i = 0; i < count; ++i)
+        map |= (windows_[i].errors != 0 ? 1U : 0U) << i;
+    return map;
+}
+
+std::optional<std::uint64_t> RefCardWindows::translate(unsigned window, std::uint64_t at,
+                                                       std::uint64_t length)
+{
+    const Window& way = windows_[window];
+    if (way.enabled && at <= way.length && length <= way.length - at)
+        return way.target + at;
+    fail(window, way.enabled ? outside : closed);
+    return std::nullopt;
+}
+
+void RefCardWindows::end(unsigned window, bool good)
+{
+    --windows_[window].outstanding;
+    if (!good)
+        fail(window, refused);
+}
+
+void RefCardWindows::fail(unsigned window, Error error)
+{
+    windows_[window].errors |= error;
+    windows_[window].card_errors |= error;
+    ++windows_[window].dropped;
+}
+
+void RefCardWindows::reset()
+{
+    for (auto& window : windows_)
+        window = Window{.outstanding = window.outstanding};
+}
+
+nlohmann::json RefCardWindows::describe() const
+{
+    nlohmann::json list = nlohmann::json::array();
+    for (unsigned i = 0; i < count; ++i) {
+        const Window& window = windows_[i];
+        if (window.length == 0 && window.dropped == 0)
+            continue;
+        list.push_back({{"window", i},
+                        {"target", window.target},
+                        {"length", window.length},
+                        {"enabled", window.enabled},
+                        {"outstanding", window.outstanding},
+                        {"errors", window.errors},
+                        {"dropped", window.dropped}});
+    }
+    return list;
+}
+
+} // namespace lab
