@@ -40,6 +40,13 @@
 #define P2PRDMA_GET_INFO _IO(P2PRDMA_TYPE, 0x40)
 #define P2PRDMA_MEM_ALLOC _IO(P2PRDMA_TYPE, 0x41)
 #define P2PRDMA_REACH _IO(P2PRDMA_TYPE, 0x42)
+#define P2PRDMA_WINDOW_OPEN _IO(P2PRDMA_TYPE, 0x43)
+#define P2PRDMA_DOORBELL_OPEN _IO(P2PRDMA_TYPE, 0x44)
+#define P2PRDMA_EVENT_BIND _IO(P2PRDMA_TYPE, 0x45)
+#define P2PRDMA_CONTROL_OPEN _IO(P2PRDMA_TYPE, 0x46)
+
+/* On /dev/p2prdma/hca, which p2prdma_ib.ko makes. */
+#define P2PRDMA_HCA_REGS _IO(P2PRDMA_TYPE, 0x50)
 
 #define P2PRDMA_NAME_LEN 16
 
@@ -50,13 +57,20 @@
  *	and this card takes part in it.
  * @P2PRDMA_CAP_REVOKE: importers that can be revoked are revoked rather than
  *	waited for (P2PRDMA_POLICY_REVOCABLE is accepted).
- * @P2PRDMA_CAP_DOORBELL: the card has doorbell pages.
+ * @P2PRDMA_CAP_DOORBELL: the card has doorbell pages: DOORBELL_OPEN works.
+ * @P2PRDMA_CAP_WINDOW: the card has windows: WINDOW_OPEN works.
+ * @P2PRDMA_CAP_BELL: the card can ring the host: EVENT_BIND works.
+ * @P2PRDMA_CAP_CONTROL: the card has a machine of its own that can be told
+ *	where its control area is: CONTROL_OPEN works.
  */
 enum p2prdma_cap {
 	P2PRDMA_CAP_MEM = 1 << 0,
 	P2PRDMA_CAP_P2PDMA = 1 << 1,
 	P2PRDMA_CAP_REVOKE = 1 << 2,
 	P2PRDMA_CAP_DOORBELL = 1 << 3,
+	P2PRDMA_CAP_WINDOW = 1 << 4,
+	P2PRDMA_CAP_BELL = 1 << 5,
+	P2PRDMA_CAP_CONTROL = 1 << 6,
 };
 
 /**
@@ -215,6 +229,183 @@ struct p2prdma_query_reach {
 	__u16 host_vendor;
 	__u16 host_device;
 	__u32 __reserved;
+};
+
+/**
+ * enum p2prdma_access - what a window lets through (a bit mask)
+ * @P2PRDMA_ACCESS_READ: loads
+ * @P2PRDMA_ACCESS_WRITE: stores
+ */
+enum p2prdma_access {
+	P2PRDMA_ACCESS_READ = 1 << 0,
+	P2PRDMA_ACCESS_WRITE = 1 << 1,
+};
+
+/**
+ * struct p2prdma_window_open - ioctl(P2PRDMA_WINDOW_OPEN): let the card's own
+ *	machine reach a range of a dma-buf
+ * @size: sizeof(struct p2prdma_window_open)
+ * @flags: must be 0
+ * @dmabuf_fd: what lies behind the window: HCA registers (P2PRDMA_HCA_REGS),
+ *	card memory, a doorbell page, or host memory (udmabuf)
+ * @access: mask of enum p2prdma_access, not 0
+ * @offset: first byte of the range in the dma-buf
+ * @length: bytes of the range, > 0, at most @slot_size; exact to the byte
+ * @fd: out: a window file descriptor (O_CLOEXEC). Closing the last copy closes
+ *	the window: disabled, waited idle, unmapped. poll() says EPOLLHUP once
+ *	the window was taken away (what lies behind it is gone, or the card was
+ *	reset); the slot stays in use until the descriptor is closed.
+ * @slot: out: which window
+ * @aperture_offset: out: where the card finds byte 0 of the range in its
+ *	aperture; page-aligned
+ * @slot_size: out: bytes that a window may have at most
+ *
+ * Errors: EINVAL: range empty, beyond the dma-buf or a slot, access 0 or
+ * unknown. EACCES: the card is not open for writing, or the export admits less
+ * than @access. EBADF: @dmabuf_fd is no dma-buf. ENOSPC: all windows are in use.
+ * EOPNOTSUPP: the card has no windows, or cannot reach the memory (the reason
+ * is what P2PRDMA_REACH tells), or the kernel (6.12) can only pin what is behind
+ * it and the exporter does not let itself be pinned. ENODEV, EBUSY: as always.
+ * ENXIO: the range is not contiguous for the card.
+ */
+struct p2prdma_window_open {
+	__u32 size;
+	__u32 flags;
+	__s32 dmabuf_fd;
+	__u32 access;
+	__aligned_u64 offset;
+	__aligned_u64 length;
+	__s32 fd;
+	__u32 slot;
+	__aligned_u64 aperture_offset;
+	__aligned_u64 slot_size;
+};
+
+/**
+ * enum p2prdma_doorbell_flags - of P2PRDMA_DOORBELL_OPEN
+ * @P2PRDMA_DOORBELL_CONTROL: page 0, by which the owner of the control area
+ *	calls the card; EBUSY if it is open already
+ */
+enum p2prdma_doorbell_flags {
+	P2PRDMA_DOORBELL_CONTROL = 1 << 0,
+};
+
+/**
+ * struct p2prdma_doorbell_open - ioctl(P2PRDMA_DOORBELL_OPEN): a doorbell page
+ *	of the card as a dma-buf
+ * @size: sizeof(struct p2prdma_doorbell_open)
+ * @flags: mask of enum p2prdma_doorbell_flags
+ * @policy: one of enum p2prdma_policy
+ * @page: out: which page
+ * @fd: out: a dma-buf of one page. Any write of 1 to 8 bytes to its first
+ *	0xff0 bytes, by whoever can reach it, interrupts the card, which finds
+ *	the number of writes and the last value. The page is free again when the
+ *	last reference to the dma-buf is gone. mmap() is uncached.
+ * @length: out: bytes of the dma-buf
+ *
+ * Errors: ENOSPC: all pages are in use. EACCES: the card is not open for
+ * writing. EOPNOTSUPP: the card has no doorbell pages.
+ */
+struct p2prdma_doorbell_open {
+	__u32 size;
+	__u32 flags;
+	__u32 policy;
+	__u32 page;
+	__s32 fd;
+	__u32 length;
+};
+
+/**
+ * struct p2prdma_event_bind - ioctl(P2PRDMA_EVENT_BIND): tie a bell that the
+ *	card rings to an eventfd
+ * @size: sizeof(struct p2prdma_event_bind)
+ * @flags: must be 0
+ * @bell: 0 to 31; 0 is the control area's
+ * @eventfd: signalled each time the bell rings (rings may coalesce), or -1 to
+ *	undo the binding, which closing this open file does as well
+ *
+ * Errors: EINVAL: no such bell. EBUSY: it is bound through another open file.
+ * ENOENT: -1 for a bell that is not bound. EBADF: no eventfd. EACCES: the card
+ * is not open for writing. EOPNOTSUPP: the card has no bells.
+ */
+struct p2prdma_event_bind {
+	__u32 size;
+	__u32 flags;
+	__u32 bell;
+	__s32 eventfd;
+};
+
+/**
+ * struct p2prdma_control_open - ioctl(P2PRDMA_CONTROL_OPEN): the memory through
+ *	which the card asks and the host grants
+ * @size: sizeof(struct p2prdma_control_open)
+ * @flags: must be 0
+ * @epoch: out: number of this opening, never 0, other than the one before
+ * @length: out: bytes, P2PRDMA_CONTROL_SIZE of p2prdma_control.h
+ * @fd: out: a dma-buf, uncached by mmap(), zeroed; no device may import it.
+ *	The card's machine is told the epoch only when the owner announces it by
+ *	setting the state in the area's header. Once the last reference is gone,
+ *	the card is told that the epoch is over.
+ * @__reserved: must be 0
+ *
+ * Errors: EBUSY: it is open already. ENOSPC: no card memory is left for it.
+ * EACCES: the card is not open for writing. EOPNOTSUPP: the card has no machine
+ * of its own.
+ */
+struct p2prdma_control_open {
+	__u32 size;
+	__u32 flags;
+	__u32 epoch;
+	__u32 length;
+	__s32 fd;
+	__u32 __reserved;
+};
+
+/**
+ * enum p2prdma_hca_kind - what the registers of an HCA are
+ * @P2PRDMA_HCA_DOORBELL: a doorbell: uncached device registers, any 4-byte
+ *	aligned range within a page
+ * @P2PRDMA_HCA_QUEUE: queue memory on the device (EFA: LLQ), write-combined:
+ *	whole pages only, since a page may hold a foreign queue beside it
+ * @P2PRDMA_HCA_RING: a ring in host memory that the driver maps (EFA: receive
+ *	queue): whole pages only
+ */
+enum p2prdma_hca_kind {
+	P2PRDMA_HCA_DOORBELL = 0,
+	P2PRDMA_HCA_QUEUE = 1,
+	P2PRDMA_HCA_RING = 2,
+};
+
+/**
+ * struct p2prdma_hca_regs - ioctl(P2PRDMA_HCA_REGS): registers or rings that the
+ *	caller has mapped from an RDMA device, as a dma-buf
+ * @size: sizeof(struct p2prdma_hca_regs)
+ * @flags: must be 0
+ * @uverbs_fd: the open RDMA device (ibv_context.cmd_fd) whose mapping it is
+ * @kind: one of enum p2prdma_hca_kind
+ * @address: in the caller's address space
+ * @length: bytes, > 0
+ * @offset: out: of the first byte in the dma-buf
+ * @fd: out: a dma-buf that only windows of this module import, within @offset
+ *	and @length; without mmap(). Windows onto it are closed before the
+ *	caller's mapping goes, in whatever way it goes.
+ * @cache: out: how the CPU must map it: enum p2prdma_cache
+ *
+ * Errors: EBADF: no uverbs descriptor. EFAULT: no mapping of it at @address, or
+ * not all of @length. EINVAL: the alignment that @kind needs. EPERM: the mapping
+ * is not writable. EXDEV: what is mapped is not of that device. EOPNOTSUPP: the
+ * mapping is not of @kind, or the pages may be shared with a foreign queue.
+ */
+struct p2prdma_hca_regs {
+	__u32 size;
+	__u32 flags;
+	__s32 uverbs_fd;
+	__u32 kind;
+	__aligned_u64 address;
+	__aligned_u64 length;
+	__aligned_u64 offset;
+	__s32 fd;
+	__u32 cache;
 };
 
 #endif /* _UAPI_LINUX_P2PRDMA_H */
