@@ -19,28 +19,32 @@ CXXFLAGS += -std=c++20 $(OPT) $(WARNINGS) $(SAN) -ffile-prefix-map=$(CURDIR)/= -
 CPPFLAGS += -Iinclude -isystem include/uapi -I.
 LDFLAGS  += -Wl,-z,defs -Wl,--as-needed
 
-lib_src     := $(wildcard lib/*.cpp)
+lib_src     := $(wildcard lib/*.cpp lib/*/*.cpp)
 tool_src    := $(wildcard tools/p2prdma/*.cpp)
+daemon_src  := $(wildcard tools/p2prdmad/*.cpp)
 lab_src     := $(wildcard tools/lab/*.cpp tools/lab/*/*.cpp)
 unit_src    := $(wildcard tests/unit/*.cpp)
 # Programs that scenarios run inside the machines: one source, one program.
 guest_src   := $(wildcard tests/guest/*.cpp)
 bench_src   := $(wildcard tests/bench/*.cpp)
+example_src := $(wildcard examples/*.cpp)
 
 obj = $(patsubst %.cpp,$(B)/obj/%.o,$(1))
 
 lib_so  := $(B)/libp2prdma.so.0
 tool    := $(B)/p2prdma
+daemon  := $(if $(daemon_src),$(B)/p2prdmad)
 lab     := $(B)/p2prdma-lab
 guest   := $(patsubst tests/guest/%.cpp,$(B)/guest/%,$(guest_src))
 bench   := $(patsubst tests/bench/%.cpp,$(B)/bench/%,$(bench_src))
+example := $(patsubst examples/%.cpp,$(B)/examples/%,$(example_src))
 unit    := $(B)/unit-tests
 
 .PHONY: all
 all: user kmod ## build module, library and command for this machine
 
 .PHONY: user
-user: $(lib_so) $(B)/libp2prdma.a $(tool)
+user: $(lib_so) $(B)/libp2prdma.a $(tool) $(daemon)
 
 .PHONY: kmod
 kmod:
@@ -48,7 +52,7 @@ kmod:
 
 # Everything that the lab needs; meant to run inside the lab's root.
 .PHONY: lab-user
-lab-user: user $(lab) $(guest) $(unit) $(bench)
+lab-user: user $(lab) $(guest) $(unit) $(bench) $(example)
 
 $(B)/obj/lib/%.o: CXXFLAGS += -fPIC -fvisibility=hidden
 $(B)/obj/%.o: %.cpp Makefile
@@ -67,11 +71,20 @@ $(tool): $(call obj,$(tool_src)) $(lib_so)
 	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $(call obj,$(tool_src)) -L$(B) -lp2prdma \
 		'-Wl,-rpath,$$ORIGIN' -libverbs -lefa -lmd -lpthread
 
+$(daemon): $(call obj,$(daemon_src)) $(lib_so)
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $(call obj,$(daemon_src)) -L$(B) -lp2prdma \
+		'-Wl,-rpath,$$ORIGIN' -libverbs -lefa
+
+# What an application does: the library, and nothing else of the project.
+$(example): $(B)/examples/%: $(B)/obj/examples/%.o $(lib_so)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $< -L$(B) -lp2prdma '-Wl,-rpath,$$ORIGIN/..' -lmd
+
 $(lab): $(call obj,$(lab_src))
 	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $^
 
-# A unit test may use any object: library, command and lab, but for their main().
-unit_deps := $(filter-out %/main.o,$(call obj,$(lib_src) $(tool_src) $(lab_src)))
+# A unit test may use any object: library, command, daemon and lab, but for their main().
+unit_deps := $(filter-out %/main.o,$(call obj,$(lib_src) $(tool_src) $(daemon_src) $(lab_src)))
 $(unit): $(call obj,$(unit_src)) $(unit_deps)
 	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $^ -lCatch2Main -lCatch2 -libverbs -lefa -lmd -lpthread
 
