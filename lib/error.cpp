@@ -38,6 +38,8 @@ std::string Category::message(int code) const
         return "the kernel refuses peer-to-peer traffic between the two devices";
     case Errc::bad_argument:
         return "a value is out of range";
+    case Errc::not_isolated:
+        return "the card is less isolated than was demanded";
     case Errc::version_mismatch:
         return "library and kernel module have different ABI versions";
     }
@@ -57,6 +59,7 @@ std::error_condition Category::default_error_condition(int code) const noexcept
     case Errc::card_full:
         return std::errc::no_space_on_device;
     case Errc::not_permitted:
+    case Errc::not_isolated:
         return std::errc::permission_denied;
     case Errc::unsupported:
         return std::errc::operation_not_supported;

@@ -21,6 +21,7 @@ enum class Errc {
     unsupported,           ///< card, adapter, driver or kernel lacks what was asked for
     unreachable,           ///< the kernel refuses peer-to-peer traffic between these two devices
     bad_argument,          ///< a value is out of its documented range
+    not_isolated,          ///< less isolation than was demanded: see Isolation
     version_mismatch,      ///< library and kernel module do not speak the same ABI version
 };
 

@@ -13,7 +13,7 @@ namespace p2prdma::tool {
 Json describe(unsigned number, const CardInfo& info);
 /// An RDMA device.
 Json describe(const Adapter::Entry& adapter);
-/// Whether and how the two reach each other.
+/// Whether and how the two reach each other, and what isolates the card next to the device.
 Json describe(const Reach& reach);
 
 } // namespace p2prdma::tool

@@ -38,6 +38,8 @@ Name name_of(Errc cause)
         return {Exit::failed, "unsupported"};
     case Errc::bad_argument:
         return {Exit::usage, "bad_argument"};
+    case Errc::not_isolated:
+        return {Exit::failed, "not_isolated"};
     case Errc::version_mismatch:
         return {Exit::failed, "version_mismatch"};
     }

@@ -57,8 +57,13 @@ void print_text(const Json& card)
     for (const auto& each : card["capabilities"])
         capabilities += (capabilities.empty() ? "" : ", ") + each.get<std::string>();
     std::printf("  capabilities  %s\n", capabilities.empty() ? "none" : capabilities.c_str());
-    for (const auto& reach : card["reach"])
+    for (const auto& reach : card["reach"]) {
         std::printf("  %s\n", reach["explain"].get<std::string>().c_str());
+        if (reach.contains("isolation"))
+            std::printf("    isolation: %s: %s\n",
+                        reach["isolation"]["level"].get<std::string>().c_str(),
+                        reach["isolation"]["reason"].get<std::string>().c_str());
+    }
 }
 
 void info(const Options& options)
