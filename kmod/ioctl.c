@@ -138,6 +138,7 @@ static int mem_alloc(struct ioctl_call *call)
 	}
 	alloc->length = call->dmabuf->size;
 	alloc->fd = call->fd;
+	alloc->card_offset = p2p_mem_card_offset(call->dmabuf);
 	return 0;
 }
 

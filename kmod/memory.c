@@ -34,6 +34,19 @@ phys_addr_t p2p_mem_phys(const struct p2p_mem *mem)
 	return mem->card->mem_base + mem->offset;
 }
 
+/**
+ * p2p_mem_card_offset() - where the memory lies in the card's
+ * @dmabuf: what p2p_mem_export() returned
+ *
+ * Return: the offset of its first byte, as the card's own machine counts.
+ */
+u64 p2p_mem_card_offset(const struct dma_buf *dmabuf)
+{
+	const struct p2p_mem *mem = dmabuf->priv;
+
+	return mem->offset;
+}
+
 static int mem_zero_chunk(phys_addr_t phys, size_t size)
 {
 	void __iomem *io = ioremap_wc(phys, size);

@@ -56,6 +56,7 @@ struct dma_buf *p2p_mem_export(struct p2p_card *card,
 			       const struct p2prdma_mem_alloc *args);
 void p2p_mem_release(struct dma_buf *dmabuf);
 phys_addr_t p2p_mem_phys(const struct p2p_mem *mem);
+u64 p2p_mem_card_offset(const struct dma_buf *dmabuf);
 void p2p_mem_revoke_all(struct p2p_card *card);
 void p2p_mem_restore_all(struct p2p_card *card);
 

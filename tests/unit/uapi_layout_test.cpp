@@ -57,8 +57,9 @@ TEST_CASE("struct p2prdma_mem_alloc", "[uapi]")
     NEXT(p2prdma_mem_alloc, policy, 28);
     NEXT(p2prdma_mem_alloc, fd, 32);
     NEXT(p2prdma_mem_alloc, __reserved, 36);
+    NEXT(p2prdma_mem_alloc, card_offset, 40);
     CHECK(end == sizeof(p2prdma_mem_alloc));
-    static_assert(sizeof(p2prdma_mem_alloc) == 40);
+    static_assert(sizeof(p2prdma_mem_alloc) == 48);
 }
 
 TEST_CASE("struct p2prdma_query_reach", "[uapi]")

@@ -145,6 +145,8 @@ enum p2prdma_policy {
  *	It is freed when the last reference to the dma-buf is gone: descriptors,
  *	mappings and importers. mmap() with MAP_SHARED works on it.
  * @__reserved: must be 0
+ * @card_offset: out: where the memory lies in the card's, bytes: how the host
+ *	names it to the card's own machine. Absent in the first version
  *
  * A private mapping of @fd is refused (EINVAL). A child made by fork() has the
  * descriptor but not the mapping. After the card is gone mmap() is ENODEV, while
@@ -166,6 +168,7 @@ struct p2prdma_mem_alloc {
 	__u32 policy;
 	__s32 fd;
 	__u32 __reserved;
+	__aligned_u64 card_offset;
 };
 
 /**
