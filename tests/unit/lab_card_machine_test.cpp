@@ -30,7 +30,7 @@ enum Window : std::uint64_t {
     outstanding = 0x18,
     dropped = 0x1c,
 };
-enum Error : std::uint32_t { outside = 1, closed = 2, refused = 4, bad_setup = 8 };
+enum Error : std::uint32_t { outside = 1, closed = 2, refused = 4, bad_setup = 8, barred = 16 };
 
 constexpr std::uint64_t sibling_memory = 0xe0000000;
 constexpr std::uint64_t sibling_registers = 0xe1000000;
@@ -163,6 +163,10 @@ TEST_CASE_METHOD(CardMachine, "the card's machine sees two functions", "[lab][ca
     CHECK(card_read(4) == read(4));
     CHECK(card_read(0x10) == 0x55667788);
     CHECK(card_read(0x1000) == read(0x1000));
+    CHECK(value<std::uint32_t>(pool_qemu->region_read(0, 8, 4)) == 0x9);
+    CHECK(card_read(8) == 0xe);
+    CHECK(value<std::uint64_t>(pool_qemu->region_read(0, 0x20, 8)) == 0);
+    CHECK(card_read(0x24) == RefCard::doorbell_pages);
     CHECK((read(0x1000) & 0xffff) == RefCardWindows::count);
     CHECK(1ULL << (read(0x1000) >> 16 & 0xff) == slot);
     // Only the pool can be mapped: QEMU posts no writes to a function that has such a BAR.
@@ -170,6 +174,18 @@ TEST_CASE_METHOD(CardMachine, "the card's machine sees two functions", "[lab][ca
         CHECK((pool.bars()[bar].memory_fd >= 0) == (bar == RefCardPool::memory_bar));
         CHECK(aperture.bars()[bar].memory_fd == -1);
     }
+}
+
+TEST_CASE_METHOD(CardMachine, "the card reads where the control area is", "[lab][card_machine]")
+{
+    write64(0x40, 0x3000);
+    write64(0x48, 7ULL << 32 | 0x10000);
+    CHECK(value<std::uint64_t>(pool_qemu->region_read(0, 0x40, 8)) == 0x3000);
+    CHECK(value<std::uint64_t>(pool_qemu->region_read(0, 0x48, 8)) == (7ULL << 32 | 0x10000));
+    CHECK(value<std::uint64_t>(w->region_read(0, 0x48, 8)) == (7ULL << 32 | 0x10000));
+    pool_qemu->region_write(0, 0x4c, bytes(8U));
+    w->region_write(0, 0x4c, bytes(8U));
+    CHECK(read(0x4c) == 7);
 }
 
 TEST_CASE_METHOD(CardMachine, "the pool is the card's memory", "[lab][card_machine]")
@@ -228,6 +244,36 @@ TEST_CASE_METHOD(CardMachine, "the card does not learn or change where a window 
     CHECK(read(reg(0, control)) == 1);
     write(reg(0, control), 0);
     CHECK(card_read(reg(0, length)) == 0);
+}
+
+TEST_CASE_METHOD(CardMachine, "a window lets loads or stores through, or both",
+                 "[lab][card_machine]")
+{
+    constexpr std::uint32_t enabled = 1;
+    constexpr std::uint32_t no_loads = 2;
+    constexpr std::uint32_t no_stores = 4;
+    open(0, sibling_memory, 0x100);
+    write(reg(0, control), enabled | no_stores); // too late
+    CHECK(read(reg(0, control)) == enabled);
+    write(reg(0, control), no_stores); // too late, too
+    CHECK(read(reg(0, control)) == 0);
+    write(reg(0, control), enabled | no_stores);
+    CHECK(read(reg(0, control)) == (enabled | no_stores));
+    store(0, std::uint64_t{5});
+    CHECK(load(0) == bytes(std::uint64_t{0}));
+    CHECK(read(reg(0, errors)) == barred);
+    CHECK(read(reg(0, dropped)) == 1);
+
+    write(reg(0, control), 0);
+    CHECK(read(reg(0, control)) == no_stores);
+    write(reg(0, control), enabled | no_loads);
+    store(0, std::uint64_t{5});
+    CHECK(load(0) == ones());
+    CHECK(value<std::uint64_t>(memory(), 0) == 5);
+    CHECK(read(reg(0, dropped)) == 2);
+    write(reg(0, control), 0);
+    write(reg(0, control), enabled | no_loads | no_stores);
+    CHECK(load(0) == ones());
 }
 
 TEST_CASE_METHOD(CardMachine, "an enabled window is not retargeted", "[lab][card_machine]")

@@ -78,15 +78,15 @@ TEST_CASE_METHOD(Fixture, "the card identifies itself", "[lab][refcard]")
     CHECK(value<std::uint32_t>(qemu->config_read(0, 4)) == 0x11001b36);
     CHECK(value<std::uint32_t>(qemu->config_read(8, 4)) >> 8 == 0x120000);
     CHECK(read(0x00) == 0x43523250);
-    CHECK(read(0x04) == 0x00010001);
-    CHECK(read(0x08) == 7);
+    CHECK(read(0x04) == 0x00010002);
+    CHECK(read(0x08) == 0x8000000f);
     CHECK(read(status) == 1);
     CHECK(read64(0x10) == 0x1122334455667788);
     CHECK(read64(0x18) == 1 << 20);
     CHECK(read(0x20) % 4096 == 0);
     CHECK(read(0x24) == RefCard::doorbell_pages);
     CHECK(read(0x34) == 0);
-    CHECK(read(0xfffc) == 0);
+    CHECK(read(0x3fffc) == 0);
     write(0x00, 7U);
     CHECK(read(0x00) == 0x43523250);
 }
@@ -98,6 +98,18 @@ TEST_CASE_METHOD(Fixture, "the scratch register keeps what is written", "[lab][r
     CHECK(read(scratch) == 0xdeadbeef);
     write(scratch, std::uint8_t{1}); // registers take 32 bits
     CHECK(read(scratch) == 0xdeadbeef);
+}
+
+TEST_CASE_METHOD(Fixture, "the control area is where the host says", "[lab][refcard]")
+{
+    CHECK(read64(0x40) == 0);
+    write(0x40, std::uint64_t{0x1'0000'2000});
+    write(0x48, 0x10000U);
+    write(0x4c, 3U);
+    CHECK(read64(0x40) == 0x1'0000'2000);
+    CHECK(read64(0x48) == (3ULL << 32 | 0x10000));
+    CHECK(read(0x50) == 0);
+    CHECK(read(pending) == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "a doorbell page counts, keeps the value and sets its bit",
@@ -131,9 +143,13 @@ TEST_CASE_METHOD(Fixture, "an unmasked page interrupts", "[lab][refcard]")
     write(mask, 0U);
     CHECK(interrupts(2) == 1);
     CHECK(interrupts(3) == 0);
-    // The eighth page shares the first one's vector.
+    // The eighth page shares the first one's vector, and so does the 29th.
     write(page(7), 1U);
     CHECK(interrupts(1) == 1);
+    write(page(28), 1U);
+    CHECK(interrupts(1) == 1);
+    write(page(31), 1U);
+    CHECK(read(pending) == (1U << 31 | 1 << 28 | 1 << 7 | 6));
     CHECK(interrupts(0) == 0);
 }
 
@@ -148,6 +164,7 @@ TEST_CASE_METHOD(Fixture, "a long write by a peer is an event for each eight byt
 TEST_CASE_METHOD(Fixture, "reset clears all but the memory", "[lab][refcard]")
 {
     write(scratch, 5U);
+    write(0x4c, 5U);
     write(page(0), 5U);
     write(mask, 0U);
     card.control({{"fault", true}});
@@ -157,6 +174,7 @@ TEST_CASE_METHOD(Fixture, "reset clears all but the memory", "[lab][refcard]")
     enable();
     CHECK(read(status) == 1);
     CHECK(read(scratch) == 0);
+    CHECK(read(0x4c) == 0);
     CHECK(read(pending) == 0);
     CHECK(read(mask) == 0xffffffff);
     CHECK(read(page(0) + 0xff0) == 0);
@@ -177,13 +195,13 @@ TEST_CASE_METHOD(Fixture, "a card can be told to lie", "[lab][refcard]")
     CHECK(read(4) == 0x20000);
     CHECK(read(scratch) == 7);
     card.control({{"lies", nlohmann::json::object()}});
-    CHECK(read(4) == 0x10001);
+    CHECK(read(4) == 0x10002);
     CHECK(read(scratch) == 0);
     CHECK_THROWS_AS(card.control({{"lies", {{"x", 1U}}}}), std::invalid_argument);
     CHECK_THROWS_AS(card.control({{"lies", {{"4", "x"}}}}), std::invalid_argument);
     CHECK_THROWS_AS(card.control({{"lies", {{"4", std::uint64_t{1} << 32}}}}),
                     std::invalid_argument);
-    for (const char* offset : {"", "0x", "3", "4x", "0x10000", "99999999999999999999"})
+    for (const char* offset : {"", "0x", "3", "4x", "0x40000", "99999999999999999999"})
         CHECK_THROWS_AS(card.control({{"lies", {{offset, 1U}}}}), std::invalid_argument);
 }
 

@@ -31,30 +31,38 @@ enum Register : std::uint64_t {
     SCRATCH = 0x28,
     DB_PENDING = 0x2c,
     DB_MASK = 0x30,
+    CTRL_OFFSET_LO = 0x40,
+    CTRL_EPOCH = 0x4c,
     WIN_CAPS = 0x1000,
     WIN_OUTSTANDING = 0x1004,
     WIN_ERROR = 0x1008,
     CARD_PENDING = 0x100c,
     CARD_MASK = 0x1010,
+    LAB_OFFSET_LO = 0x7f00,
+    LAB_LENGTH_HI = 0x7f0c,
+    LAB_COMMAND = 0x7f10,
 };
+enum LabCommand : std::uint32_t { given_out = 1, taken_back = 2 };
 enum DoorbellRegister : std::uint64_t { COUNT = 0xff0, LAST_LO = 0xff8, LAST_HI = 0xffc };
 
 constexpr std::uint32_t magic = 0x43523250;
-constexpr std::uint32_t version = 1 << 16 | 1;
+constexpr std::uint32_t version = 1 << 16 | 2;
 constexpr std::uint32_t caps_memory = 1 << 0;
 constexpr std::uint32_t caps_doorbells = 1 << 1;
 constexpr std::uint32_t caps_windows = 1 << 2;
+constexpr std::uint32_t caps_control = 1 << 3;
+constexpr std::uint32_t caps_lab = 1U << 31;
 constexpr std::uint32_t status_ready = 1 << 0;
 constexpr std::uint32_t status_fault = 1 << 1;
 
-constexpr std::uint64_t register_bar_size = 0x10000;
 constexpr std::uint64_t page_size = 0x1000;
 constexpr std::uint64_t window_registers = 0x2000; // window 0's
 constexpr unsigned card_vector = 0;
 constexpr unsigned doorbell_vectors = RefCard::vectors - 1; // vector 0 is the card's own
 
 static_assert(RefCard::doorbell_pages <= 32, "DB_PENDING has a bit for each page");
-static_assert(RefCard::doorbell_offset + RefCard::doorbell_pages * page_size <= register_bar_size);
+static_assert(RefCard::doorbell_offset + RefCard::doorbell_pages * page_size <=
+              RefCard::register_bar_size);
 
 constexpr PciIdentity identity{
     .vendor = 0x1b36,
@@ -77,6 +85,11 @@ std::uint32_t high(std::uint64_t value)
     return static_cast<std::uint32_t>(value >> 32);
 }
 
+std::uint64_t join(std::uint32_t high_part, std::uint32_t low_part)
+{
+    return std::uint64_t{high_part} << 32 | low_part;
+}
+
 std::uint64_t checked_memory(std::uint64_t size)
 {
     if (!std::has_single_bit(size) || size < page_size || size > RefCard::max_memory)
@@ -92,7 +105,8 @@ std::uint64_t parse_offset(const std::string& text)
     const char* end = text.data() + text.size();
     std::uint64_t offset = 0;
     auto [stop, error] = std::from_chars(text.data() + (hex ? 2 : 0), end, offset, hex ? 16 : 10);
-    if (error != std::errc{} || stop != end || offset % 4 != 0 || offset >= register_bar_size)
+    if (error != std::errc{} || stop != end || offset % 4 != 0 ||
+        offset >= RefCard::register_bar_size)
         throw std::invalid_argument("a reference card has no register \"" + text + "\"");
     return offset;
 }
@@ -147,7 +161,7 @@ std::uint32_t RefCard::read_register(std::uint64_t offset) const
     case MAGIC:
         return magic;
     case CAPS:
-        return caps_memory | caps_doorbells | caps_windows;
+        return caps_memory | caps_doorbells | caps_windows | caps_control | caps_lab;
     case SCRATCH:
         return scratch_;
     case DB_PENDING:
@@ -174,6 +188,8 @@ std::uint32_t RefCard::read_windows(std::uint64_t offset) const
     case CARD_MASK:
         return card_.mask();
     default:
+        if (offset >= LAB_OFFSET_LO)
+            return offset <= LAB_LENGTH_HI ? lab_range_[(offset - LAB_OFFSET_LO) / 4] : 0;
         return offset >= window_registers ? windows_.read(offset - window_registers) : 0;
     }
 }
@@ -198,6 +214,8 @@ std::uint32_t RefCard::read_common(std::uint64_t offset) const
     case DB_COUNT:
         return doorbell_pages;
     default:
+        if (offset >= CTRL_OFFSET_LO && offset <= CTRL_EPOCH)
+            return control_area_[(offset - CTRL_OFFSET_LO) / 4];
         return is_doorbell(offset) ? read_doorbell(offset - doorbell_offset) : 0;
     }
 }
@@ -259,13 +277,32 @@ void RefCard::write_register(std::uint64_t offset, std::uint32_t value)
             raise(card_vector);
         break;
     default:
-        if (offset < window_registers)
+        if (offset >= CTRL_OFFSET_LO && offset <= CTRL_EPOCH)
+            control_area_[(offset - CTRL_OFFSET_LO) / 4] = value;
+        if (offset >= LAB_OFFSET_LO)
+            write_lab(offset, value);
+        if (offset < window_registers || offset >= LAB_OFFSET_LO)
             break;
         if (aperture_)
             aperture_->flush(); // what was accepted before goes where it was meant to go
         windows_.write(offset - window_registers, value);
         break;
     }
+}
+
+void RefCard::write_lab(std::uint64_t offset, std::uint32_t value)
+{
+    if (offset <= LAB_LENGTH_HI)
+        lab_range_[(offset - LAB_OFFSET_LO) / 4] = value;
+    if (offset != LAB_COMMAND)
+        return;
+    auto [offset_lo, offset_hi, length_lo, length_hi] = lab_range_;
+    std::uint64_t from = join(offset_hi, offset_lo);
+    std::uint64_t length = join(length_hi, length_lo);
+    if (value == given_out)
+        given_.give(from, length);
+    else if (value == taken_back)
+        given_.take_back(from, length);
 }
 
 void RefCard::ring(unsigned page, std::span<const std::byte> data)
@@ -374,6 +411,7 @@ void RefCard::reset()
 {
     fault_ = false;
     scratch_ = 0;
+    control_area_ = {};
     host_ = {};
     card_ = {};
     doorbells_ = {};

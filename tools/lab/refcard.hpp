@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tools/lab/doorbell_interrupt.hpp"
+#include "tools/lab/given_ranges.hpp"
 #include "tools/lab/pci_device.hpp"
 #include "tools/lab/refcard_windows.hpp"
 
@@ -26,7 +27,8 @@ public:
     static constexpr unsigned memory_bar = 2;
     static constexpr unsigned msix_bar = 4;
     static constexpr unsigned vectors = 8;
-    static constexpr std::uint32_t doorbell_pages = 8;
+    static constexpr std::uint64_t register_bar_size = 0x40000;
+    static constexpr std::uint32_t doorbell_pages = 32;
     static constexpr std::uint64_t doorbell_offset = 0x8000; ///< below it: registers
     /// Accesses of the card under way at which it is told to wait, and to go on.
     static constexpr unsigned max_forwarded = 256;
@@ -48,7 +50,7 @@ public:
     void forward_read(unsigned window, std::uint64_t address, std::size_t length, ReadReply reply);
     /// Rings the host, as soon as the writes before are done.
     void ring_host(std::uint32_t bells);
-    /// Identity and doorbell pages, which both faces show alike.
+    /// Identity, control area and doorbell pages, which all faces show alike.
     std::uint32_t read_common(std::uint64_t offset) const;
     std::uint64_t serial() const { return serial_; }
     std::uint64_t memory() const { return memory_; }
@@ -75,6 +77,7 @@ private:
     std::uint32_t read_register(std::uint64_t offset) const;
     std::uint32_t read_windows(std::uint64_t offset) const;
     std::uint32_t read_doorbell(std::uint64_t offset) const;
+    void write_lab(std::uint64_t offset, std::uint32_t value);
     void write_register(std::uint64_t offset, std::uint32_t value);
     void ring(unsigned page, std::span<const std::byte> data);
     void notify(std::uint32_t pages);
@@ -89,8 +92,11 @@ private:
     bool ready_ = true;
     bool fault_ = false;
     std::uint32_t scratch_ = 0;
-    DoorbellInterrupt host_; ///< doorbell pages
-    DoorbellInterrupt card_; ///< the card's bells
+    std::array<std::uint32_t, 4> control_area_{}; ///< offset, size, epoch
+    std::array<std::uint32_t, 4> lab_range_{};    ///< offset, length
+    GivenRanges given_;                           ///< memory that the driver gave out
+    DoorbellInterrupt host_;                      ///< doorbell pages
+    DoorbellInterrupt card_;                      ///< the card's bells
     std::array<Doorbell, doorbell_pages> doorbells_{};
 
     /// Bells that wait for the accesses before them.

@@ -27,8 +27,8 @@ constexpr std::uint32_t aperture_magic = 0x57523250; // "P2RW"
 constexpr std::uint32_t caps_memory = 1 << 0;
 constexpr std::uint32_t caps_doorbells = 1 << 1;
 constexpr std::uint32_t caps_windows = 1 << 2;
+constexpr std::uint32_t caps_control = 1 << 3;
 constexpr std::uint64_t pool_registers = 0x1000;
-constexpr std::uint64_t aperture_registers = 0x10000;
 constexpr std::uint64_t window_registers = 0x2000;
 constexpr std::uint64_t line_size = 64;
 
@@ -72,18 +72,18 @@ void RefCardPool::bar_read(unsigned, std::uint64_t offset, std::span<std::byte> 
 
 std::uint32_t RefCardPool::read_register(std::uint64_t offset) const
 {
-    constexpr std::uint64_t identity_end = 0x20;
+    constexpr std::uint64_t doorbells = 0x20; // which this function does not have
     if (offset == MAGIC)
         return pool_magic;
     if (offset == CAPS)
-        return caps_memory;
-    return offset < identity_end ? card_.read_common(offset) : 0;
+        return caps_memory | caps_control;
+    return offset != doorbells && offset != doorbells + 4 ? card_.read_common(offset) : 0;
 }
 
 RefCardAperture::RefCardAperture(EventLoop& loop, std::string name, RefCard& card)
     : PciDevice(loop, std::move(name), aperture_identity), card_(card)
 {
-    add_trapped_bar(register_bar, aperture_registers);
+    add_trapped_bar(register_bar, RefCard::register_bar_size);
     add_trapped_bar(aperture_bar, aperture_size, true);
     add_trapped_bar(msix_bar, 0x2000);
     card_.attach(this);
@@ -121,7 +121,7 @@ std::uint32_t RefCardAperture::read_register(std::uint64_t offset) const
     case MAGIC:
         return aperture_magic;
     case CAPS:
-        return caps_doorbells | caps_windows;
+        return caps_doorbells | caps_windows | caps_control;
     case SCRATCH:
         return scratch_;
     case DB_PENDING:
@@ -181,8 +181,8 @@ void RefCardAperture::store(std::uint64_t offset, std::span<const std::byte> dat
 {
     ++stores_;
     auto window = static_cast<unsigned>(offset / RefCardWindows::slot_size);
-    auto address =
-        card_.windows().translate(window, offset % RefCardWindows::slot_size, data.size());
+    auto address = card_.windows().translate(window, RefCardWindows::Access::store,
+                                             offset % RefCardWindows::slot_size, data.size());
     if (!address) {
         flush();
         return;
@@ -227,7 +227,8 @@ void RefCardAperture::load(std::uint64_t offset, std::size_t length, ReadReply r
     ++loads_;
     flush();
     auto window = static_cast<unsigned>(offset / RefCardWindows::slot_size);
-    auto address = card_.windows().translate(window, offset % RefCardWindows::slot_size, length);
+    auto address = card_.windows().translate(window, RefCardWindows::Access::load,
+                                             offset % RefCardWindows::slot_size, length);
     if (address)
         card_.forward_read(window, *address, length, std::move(reply));
     else

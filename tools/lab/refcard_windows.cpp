@@ -20,7 +20,7 @@ enum WindowRegister : std::uint64_t {
     OUTSTANDING = 0x18,
     DROPPED = 0x1c,
 };
-constexpr std::uint32_t control_enable = 1 << 0;
+enum Control : std::uint32_t { enabled = 1 << 0, no_loads = 1 << 1, no_stores = 1 << 2 };
 
 std::uint32_t low(std::uint64_t value)
 {
@@ -59,7 +59,7 @@ std::uint32_t RefCardWindows::read(std::uint64_t offset) const
     case LENGTH_HI:
         return high(window.length);
     case CONTROL:
-        return window.enabled ? control_enable : 0;
+        return window.control;
     case ERRORS:
         return window.errors;
     case OUTSTANDING:
@@ -77,7 +77,7 @@ void RefCardWindows::write(std::uint64_t offset, std::uint32_t value)
         return;
     Window& window = windows_[offset / register_stride];
     std::uint64_t at = offset % register_stride;
-    if (window.enabled && at <= LENGTH_HI) {
+    if ((window.control & enabled) != 0 && at <= LENGTH_HI) {
         window.errors |= bad_setup;
         return;
     }
@@ -107,12 +107,14 @@ void RefCardWindows::write(std::uint64_t offset, std::uint32_t value)
 
 void RefCardWindows::control(Window& window, std::uint32_t value)
 {
-    bool enable = value & control_enable;
+    bool enable = value & enabled;
     bool good = window.length != 0 && window.length <= slot_size &&
                 window.length - 1 <= std::numeric_limits<std::uint64_t>::max() - window.target;
     if (enable && !good)
         window.errors |= bad_setup;
-    window.enabled = enable && good;
+    if ((window.control & enabled) == 0)
+        window.control = value & (no_loads | no_stores);
+    window.control = (window.control & ~enabled) | (enable && good ? enabled : 0U);
 }
 
 std::uint32_t RefCardWindows::card_read(std::uint64_t offset) const
@@ -122,9 +124,9 @@ std::uint32_t RefCardWindows::card_read(std::uint64_t offset) const
     const Window& window = windows_[offset / register_stride];
     switch (offset % register_stride) {
     case LENGTH_LO:
-        return window.enabled ? low(window.length) : 0;
+        return (window.control & enabled) != 0 ? low(window.length) : 0;
     case LENGTH_HI:
-        return window.enabled ? high(window.length) : 0;
+        return (window.control & enabled) != 0 ? high(window.length) : 0;
     case ERRORS:
         return window.card_errors;
     case DROPPED:
@@ -157,13 +159,19 @@ std::uint32_t RefCardWindows::error_map() const
     return map;
 }
 
-std::optional<std::uint64_t> RefCardWindows::translate(unsigned window, std::uint64_t at,
-                                                       std::uint64_t length)
+std::optional<std::uint64_t> RefCardWindows::translate(unsigned window, Access access,
+                                                       std::uint64_t at, std::uint64_t length)
 {
     const Window& way = windows_[window];
-    if (way.enabled && at <= way.length && length <= way.length - at)
+    std::uint32_t bar = access == Access::load ? no_loads : no_stores;
+    if ((way.control & enabled) == 0)
+        fail(window, closed);
+    else if (at > way.length || length > way.length - at)
+        fail(window, outside);
+    else if ((way.control & bar) != 0)
+        fail(window, barred);
+    else
         return way.target + at;
-    fail(window, way.enabled ? outside : closed);
     return std::nullopt;
 }
 
@@ -197,7 +205,9 @@ nlohmann::json RefCardWindows::describe() const
         list.push_back({{"window", i},
                         {"target", window.target},
                         {"length", window.length},
-                        {"enabled", window.enabled},
+                        {"enabled", (window.control & enabled) != 0},
+                        {"loads", (window.control & no_loads) == 0},
+                        {"stores", (window.control & no_stores) == 0},
                         {"outstanding", window.outstanding},
                         {"errors", window.errors},
                         {"dropped", window.dropped}});

@@ -22,7 +22,10 @@ public:
         closed = 1 << 1,    ///< an access while it was not enabled
         refused = 1 << 2,   ///< the target, or the way to it, refused an access
         bad_setup = 1 << 3, ///< the host's: changed while enabled, or enabled with a bad range
+        barred = 1 << 4,    ///< a load or a store where only the other is let through
     };
+
+    enum class Access : std::uint8_t { load, store };
 
     /// A register of the host face; `offset` counts from that of window 0.
     std::uint32_t read(std::uint64_t offset) const;
@@ -34,9 +37,10 @@ public:
     std::uint32_t outstanding() const; ///< of all
     std::uint32_t error_map() const;   ///< bit n: window n has an error that the host did not clear
 
-    /// Where an access of `length` bytes at `at` in the slot of `window` leads; nothing, with the
-    /// error noted, if nowhere.
-    std::optional<std::uint64_t> translate(unsigned window, std::uint64_t at, std::uint64_t length);
+    /// Where a load or store of `length` bytes at `at` in the slot of `window` leads; nothing, with
+    /// the error noted, if nowhere.
+    std::optional<std::uint64_t> translate(unsigned window, Access access, std::uint64_t at,
+                                           std::uint64_t length);
     void begin(unsigned window) { ++windows_[window].outstanding; }
     void end(unsigned window, bool good);
     void fail(unsigned window, Error error);
@@ -49,7 +53,7 @@ private:
     struct Window {
         std::uint64_t target = 0;
         std::uint64_t length = 0;
-        bool enabled = false;
+        std::uint32_t control = 0;     ///< the register
         std::uint32_t errors = 0;      ///< as the host sees them
         std::uint32_t card_errors = 0; ///< as the card sees them
         std::uint32_t outstanding = 0;
