@@ -66,10 +66,19 @@ struct p2prdma_control_host {
 	__le32 grant_change;
 };
 
+/*
+ * Written by the card into its epoch when it ends its part in the host's epoch:
+ * its driver goes, or it found an epoch of which an earlier life of its kernel
+ * took part, or the host broke the protocol. It takes part in an epoch at most
+ * once: the host destroys all clients and opens the control area anew.
+ */
+#define P2PRDMA_CONTROL_LEFT 0xffffffff
+
 /**
  * struct p2prdma_control_card - written by the card's kernel
- * @epoch: the epoch that the card takes part in; 0: none. While it is not the
- *	host's, nothing else here means anything
+ * @epoch: the epoch that the card takes part in; 0: none; or
+ *	P2PRDMA_CONTROL_LEFT. While it is not the host's, nothing else here means
+ *	anything
  * @request_head: requests that the card has put
  * @reply_tail: replies that the card has taken
  * @__reserved: 0

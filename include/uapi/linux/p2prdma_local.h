@@ -7,13 +7,20 @@
  * An open file is a client: the host's daemon gives memory, windows and
  * doorbells to it alone, as grants, and takes them back when the file and all
  * its mappings are gone. mmap() of a grant: offset P2PRDMA_GRANT_OFFSET(grant),
- * MAP_SHARED, length at most the grant's, rounded up to pages. An access to a
- * mapping whose grant was taken back raises SIGBUS; stores through a window that
- * the host closed are dropped and loads read all ones.
+ * MAP_SHARED, length at most the grant's, rounded up to pages. A child made by
+ * fork() has the descriptor but not the mapping. An access to a mapping whose
+ * grant was taken back raises SIGBUS; stores through a window that the host
+ * closed are dropped and loads read all ones.
+ *
+ * Errors of mmap(): EINVAL: private, or beyond the grant. ENOENT: the client has
+ * no such grant. EACCES: writable, and the grant or the open file is for reading
+ * only. EPROTO: the grant is not one that the card can follow. Those of
+ * P2PRDMA_LOCAL_CALL once the client cannot be used any more.
  *
  * poll(): EPOLLHUP once the client cannot be used any more: the host's daemon,
  * the host or the card's functions are gone, or a call was abandoned. EPOLLERR
- * once the host took a grant back that the client did not ask it to.
+ * once the host took back a window that the client still had mapped: a client
+ * unmaps what it asks the host to destroy before it asks.
  */
 #ifndef _UAPI_LINUX_P2PRDMA_LOCAL_H
 #define _UAPI_LINUX_P2PRDMA_LOCAL_H
@@ -91,8 +98,9 @@ struct p2prdma_local_info {
  * ECONNRESET: the daemon or the host went, or was replaced, since the client's
  * first call: open again. ETIMEDOUT: no answer in time, EINTR: a fatal signal;
  * after these two the client can only be closed (EPIPE), as what the call may
- * have made is unknown. EAGAIN: too many calls at once. ENODEV: the functions
- * are gone.
+ * have made is unknown. EAGAIN: too many calls at once. EUSERS: there are
+ * P2PRDMA_CONTROL_CLIENTS clients already. ENODEV: the functions are gone or
+ * were reset since the file was opened.
  */
 struct p2prdma_local_call {
 	__u32 size;
