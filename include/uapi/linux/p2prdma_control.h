@@ -10,9 +10,7 @@
  * requests with its number; programs on the card write bodies only.
  *
  * A ring: indices run freely and are taken modulo P2PRDMA_CONTROL_SLOTS; it is
- * empty when they are equal. To take part, the card's kernel sets its epoch to 0,
- * then its indices to 0, clears @revoked, sets @joining and last the epoch, and
- * rings. A producer writes the slot, then the head, then
+ * empty when they are equal. A producer writes the slot, then the head, then
  * rings: the card bell 0 of the host, the host doorbell page 0 of the card.
  */
 #ifndef _UAPI_LINUX_P2PRDMA_CONTROL_H
@@ -83,10 +81,7 @@ struct p2prdma_control_host {
  *	anything
  * @request_head: requests that the card has put
  * @reply_tail: replies that the card has taken
- * @joining: a number, not 0, that differs at each time the card's kernel starts
- *	to take part, also in one epoch (the card's machine was started anew); a
- *	random one will do. The host that sees it change destroys all, and opens a
- *	new epoch
+ * @__reserved: 0
  * @revoked: for each grant, the generation that the card has last given up: it
  *	has no mapping of it left
  */
@@ -94,7 +89,7 @@ struct p2prdma_control_card {
 	__le32 epoch;
 	__le32 request_head;
 	__le32 reply_tail;
-	__le32 joining;
+	__le32 __reserved;
 	__le32 revoked[P2PRDMA_CONTROL_GRANT_COUNT];
 };
 
