@@ -52,6 +52,21 @@ def set_up(lab):
     return host, card, memory
 
 
+@scenario(["one-switch/machine,modules=", "one-switch/machine,modules="])
+def pairs(lab):
+    """Two hosts and their cards' machines; a card goes on when its host stands still."""
+    lab.is_equal(sorted(lab.machines), ["a", "ac", "b", "bc"], "each card has a machine")
+    for host, card in (("a", "ac"), ("b", "bc")):
+        devmem(lab[host], CARD, "enable")
+        devmem(lab[card], POOL, "enable")
+        lab.is_equal(devmem(lab[card], POOL, "r64 0 0x10"), devmem(lab[host], CARD, "r64 0 0x10"),
+                     f"{card} is that of {host}'s card")
+    with lab["a"].stopped():
+        lab.is_equal(lab["a"].qmp("query-status")["status"], "paused", "a host stands still")
+        lab.is_equal(devmem(lab["ac"], POOL, "w64 2 0 5 r64 2 0"), [5], "its card does not")
+    lab.is_equal(devmem(lab["a"], CARD, "r64 2 0"), [5], "the host goes on")
+
+
 HOSTS = ["one-switch", "two-ports"]
 MACHINES = ["{}/refcard,cards=2,modules=", "one-switch/none,efas=0,card_of=a.card0,modules="]
 

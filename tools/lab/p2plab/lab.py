@@ -11,9 +11,7 @@ import tempfile
 from .machine import Machine
 from .server import Server
 from .tap import absorb_junit
-from .topology import Layout, Spec
-
-NAMES = "abcdefgh"
+from .topology import Layout, Spec, named
 
 
 def kernels():
@@ -51,23 +49,22 @@ def claim(directory):
 
 
 class Lab:
-    """Machines "a", "b", ...: booted and ready when the constructor returns.
+    """Machines "a", "b", ...: booted and ready when the constructor returns. The own machine of
+    the card of machine "a" is "ac".
 
     Use as a context manager. `tap` (optional) receives ok() and diagnostics.
     """
 
     def __init__(self, specs, run_dir, tap=None, shell=False, boot=True):
-        self.specs = [Spec.of(s) for s in ([specs] if isinstance(specs, (str, Spec)) else specs)]
+        specs = named([Spec.of(s) for s in ([specs] if isinstance(specs, (str, Spec)) else specs)])
         self.run_dir = pathlib.Path(run_dir)
-        if len(self.specs) > len(NAMES):
-            raise ValueError(f"at most {len(NAMES)} machines")
         self._claim = claim(self.run_dir)
         self._tap = tap
         self._ram_dir = pathlib.Path(tempfile.mkdtemp(prefix="lab-"))
         self.machines = {}
         self.server = None
         layouts = [Layout(name, spec, self._ram_dir, self._ram_dir, i)
-                   for i, (name, spec) in enumerate(zip(NAMES, self.specs))]
+                   for i, (name, spec) in enumerate(specs.items())]
         try:
             if any(layout.devices for layout in layouts):
                 self.server = Server(layouts, self.run_dir)
@@ -127,16 +124,17 @@ class Lab:
             initramfs = f"/src/build/lab/initramfs-{'.'.join(release.split('.')[:2])}.cpio"
             self.machines[layout.name] = Machine(
                 layout, f"/boot/vmlinuz-{release}", initramfs, self.run_dir / layout.name,
-                self._network(layout, len(layouts)), hosts, self.server, shell)
+                self._network(layout, layouts), hosts, self.server, shell)
 
-    def _network(self, layout, machines):
-        """An Ethernet between two machines, for TCP; none if there is only one."""
-        if machines < 2:
+    def _network(self, layout, layouts):
+        """An Ethernet between two hosts, for TCP; a card's own machine has none."""
+        hosts = [other for other in layouts if not other.spec.card_of]
+        if layout not in hosts or len(hosts) < 2:
             return []
-        if machines > 2:
-            raise ValueError("the lab joins at most two machines by Ethernet")
+        if len(hosts) > 2:
+            raise ValueError("the lab joins at most two hosts by Ethernet")
         path = self._ram_dir / "ethernet.sock"
-        end = "server=on" if layout.index == 0 else "server=off,reconnect-ms=100"
+        end = "server=on" if layout is hosts[0] else "server=off,reconnect-ms=100"
         mac = f"52:54:00:00:00:{layout.index + 1:02x}"
         return ["-netdev", f"stream,id=n0,{end},addr.type=unix,addr.path={path}",
                 "-device", f"virtio-net-pci,netdev=n0,mac={mac},romfile="]

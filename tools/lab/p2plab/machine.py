@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """A running machine: its QEMU process, QMP, and the commands that run inside."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -196,6 +197,12 @@ class Machine:
             parameters = TESTDEV_IDS if self.spec.card == "pci" else ""
             self.run(LOAD[module].format(kmod=kmod_dir(release), parameters=parameters), timeout=60)
 
+    def start_daemon(self, arguments="", timeout=30):
+        """Starts p2prdmad and waits until it serves; returns the process."""
+        daemon = self.start(f"p2prdmad {arguments}")
+        daemon.wait_output(DAEMON_READY, timeout)
+        return daemon
+
     def path_of(self, path):
         """How a file of the lab's root is called inside the machine."""
         return str(pathlib.Path(path).resolve())
@@ -205,6 +212,15 @@ class Machine:
     def qmp(self, command, **arguments):
         """A QMP command to the machine's QEMU; underscores in argument names become dashes."""
         return self._qmp(command, **{k.replace("_", "-"): v for k, v in arguments.items()})
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """All its virtual CPUs stand still for as long as this lasts; its devices go on."""
+        self.qmp("stop")
+        try:
+            yield
+        finally:
+            self.qmp("cont")
 
     def server(self, command, device=None, **arguments):
         """A request to the lab server about this machine's device."""
@@ -319,4 +335,5 @@ LOAD = {
     "efa": "modprobe -a ib_uverbs rdma_ucm crc16 && insmod /src/build/lab/efa/efa.ko",
     "p2prdma": "insmod {kmod}/p2prdma.ko {parameters}",
 }
+DAEMON_READY = "serving"  # p2prdmad says so once, when it answers cards
 TESTDEV_IDS = "ids=1b36:0005"  # QEMU's pci-testdev has no driver of its own

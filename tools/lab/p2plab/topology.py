@@ -29,7 +29,9 @@ topologies = {
                             cpu="EPYC", iommu=True),
 }
 
-cards = ("refcard", "ivshmem", "pci", "none")
+cards = ("refcard", "machine", "ivshmem", "pci", "none")
+MODULES = ("efa", "p2prdma")
+NAMES = "abcdefgh"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,15 +39,16 @@ class Spec:
     """One machine: a topology and what is plugged in."""
 
     topology: str = "one-switch"
-    card: str = "refcard"  # one of `cards`
+    card: str = "refcard"  # one of `cards`; "machine": a refcard, with a machine of its own
     cards: int = 1
     card_memory: int = 64 * MIB
     efas: int = 1
     cpus: int = 1
     memory: int = 512 * MIB
-    modules: tuple = ("efa", "p2prdma")  # loaded before the scenario starts
+    modules: tuple = MODULES  # loaded before the scenario starts
     kernel: str = ""  # a release; empty: the newest; or "oldest"
     card_of: str = ""  # this is the card's own machine of that card, "MACHINE.CARD"
+    name: str = ""  # empty: "a", "b", ... in the order of the list
 
     def __str__(self):
         """The shortest text that of() understands."""
@@ -81,6 +84,30 @@ class Spec:
         if values["card"] not in cards:
             raise ValueError(f"machine '{text}': no card '{card}'; there are: " + ", ".join(cards))
         return Spec(**values)
+
+
+def named(specs):
+    """The machines of a lab by their names. A card "machine" of machine "a" becomes a refcard in
+    "a" and, right behind it, the card's own machine: "ac"."""
+    if len(specs) > len(NAMES):
+        raise ValueError(f"at most {len(NAMES)} machines")
+    machines = {}
+    for letter, spec in zip(NAMES, specs):
+        name = spec.name or letter
+        own = {name: spec}
+        if spec.card == "machine":
+            own = {name: dataclasses.replace(spec, card="refcard"),
+                   name + "c": card_machine(name, spec)}
+        if machines.keys() & own.keys():
+            raise ValueError(f"two machines are called '{name}'")
+        machines |= own
+    return machines
+
+
+def card_machine(host, spec):
+    """The own machine of card0 of a host of that name and specification."""
+    return Spec(card="none", efas=0, card_of=f"{host}.card0", kernel=spec.kernel,
+                modules=tuple(m for m in spec.modules if m == "p2prdma"))
 
 
 class Layout:
