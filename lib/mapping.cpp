@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "p2prdma/mapping.hpp"
 
+#include "lib/fence.hpp"
 #include "lib/internal.hpp"
 
 #include <algorithm>
@@ -18,29 +19,6 @@ using Word = std::uint64_t;
 volatile Word* word_at(volatile std::byte* address) noexcept
 {
     return reinterpret_cast<volatile Word*>(address);
-}
-
-/// Drains write-combining buffers: a compiler barrier and std::atomic fences do not.
-void store_fence() noexcept
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __asm__ volatile("sfence" ::: "memory");
-#elif defined(__aarch64__)
-    __asm__ volatile("dmb oshst" ::: "memory");
-#else
-    __sync_synchronize();
-#endif
-}
-
-void load_fence() noexcept
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __asm__ volatile("lfence" ::: "memory");
-#elif defined(__aarch64__)
-    __asm__ volatile("dmb oshld" ::: "memory");
-#else
-    __sync_synchronize();
-#endif
 }
 
 } // namespace
@@ -122,15 +100,15 @@ std::size_t Mapping::read(std::size_t offset, std::span<std::byte> into) const n
 
 void Mapping::fence() const noexcept
 {
-    store_fence();
+    internal::store_fence();
 }
 
 void Mapping::flush() const noexcept
 {
-    store_fence();
+    internal::store_fence();
     if (!memory_.empty())
         static_cast<void>(*memory_.data());
-    load_fence();
+    internal::load_fence();
 }
 
 } // namespace p2prdma

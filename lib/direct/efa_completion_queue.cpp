@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "p2prdma/direct/efa_completion_queue.hpp"
+
+#include "lib/direct/efa_layout.hpp"
+#include "lib/direct/efa_ring.hpp"
+#include "lib/direct/efa_status.hpp"
+#include "lib/fence.hpp"
+#include "p2prdma/direct/efa_receive_queue.hpp"
+#include "p2prdma/direct/efa_send_queue.hpp"
+#include "p2prdma/error.hpp"
+
+#include <string>
+#include <utility>
+
+namespace p2prdma::direct {
+namespace {
+
+/// What only a receive's completion has.
+void describe_arrival(std::uint64_t word, volatile const std::uint64_t* entry, bool wide,
+                      Completion& completion) noexcept
+{
+    const auto second = efa::little_endian(entry[1]);
+    completion.has_immediate = (word & efa::completion::has_immediate) != 0;
+    completion.immediate = static_cast<std::uint32_t>(second >> 32);
+    completion.peer = static_cast<std::uint16_t>(second >> 16);
+    completion.length = static_cast<std::uint16_t>(word >> 48);
+    if (wide && completion.operation == Operation::write)
+        completion.length |= static_cast<std::uint32_t>(efa::little_endian(entry[2])) << 16;
+}
+
+} // namespace
+
+EfaCompletionQueue::EfaCompletionQueue(const Config& config)
+    : entries_(config.entries), entry_words_(config.entry_size / sizeof(std::uint64_t)),
+      ring_(efa::checked_ring(config.memory, config.entries, config.entry_size, {16, 32})),
+      queues_(1)
+{
+}
+
+bool EfaCompletionQueue::rehash(std::size_t places)
+{
+    std::vector<Queues> queues(places);
+    for (const Queues& old : queues_) {
+        Queues& place = queues[old.number & (places - 1)];
+        if (used(old) && used(std::exchange(place, old)))
+            return false;
+    }
+    queues_ = std::move(queues);
+    return true;
+}
+
+void EfaCompletionQueue::attach(std::uint16_t number, EfaSendQueue* send, EfaReceiveQueue* receive)
+{
+    for (std::size_t places = queues_.size(); used(queues_[number & (queues_.size() - 1)]);) {
+        if (queues_[number & (queues_.size() - 1)].number == number)
+            throw Error(Errc::bad_argument, "queue pair " + std::to_string(number) +
+                                                " is attached to the completion queue already");
+        do
+            places *= 2;
+        while (!rehash(places));
+    }
+    queues_[number & (queues_.size() - 1)] = {number, send, receive};
+}
+
+void EfaCompletionQueue::detach(std::uint16_t number) noexcept
+{
+    Queues& place = queues_[number & (queues_.size() - 1)];
+    if (place.number == number)
+        place = {};
+}
+
+bool EfaCompletionQueue::poll(Completion& completion) noexcept
+{
+    // Bounded: an adapter that went mad must not keep the caller here.
+    for (std::uint32_t tries = 0; tries < entries_; ++tries) {
+        const auto* entry = ring_ + std::size_t{consumed_ & (entries_ - 1)} * entry_words_;
+        const auto word = efa::little_endian(*entry);
+        const bool phase = (word & efa::completion::phase) != 0;
+        if (phase != ((consumed_ & entries_) == 0))
+            return false;
+        // Neither the entry's rest nor what it announces may be older than its first word.
+        internal::load_fence();
+        ++consumed_;
+        if (take(word, entry, completion))
+            return true;
+        ++strays_;
+    }
+    return false;
+}
+
+bool EfaCompletionQueue::take(std::uint64_t word, volatile const std::uint64_t* entry,
+                              Completion& completion) noexcept
+{
+    using namespace efa::completion;
+    completion = {};
+    completion.queue_pair = static_cast<std::uint16_t>(word >> 32);
+    const Queues& queues = queues_[completion.queue_pair & (queues_.size() - 1)];
+    if (queues.number != completion.queue_pair)
+        return false;
+    const auto device_id = static_cast<std::uint16_t>(word);
+    completion.status = efa::from_efa(static_cast<std::uint8_t>(word >> status_shift));
+    completion.operation = static_cast<Operation>(word >> operation_shift & 3);
+    completion.is_receive = (word >> queue_shift & 3) == queue_receive;
+    if (!completion.is_receive)
+        return queues.send && queues.send->complete(device_id, completion.id);
+    describe_arrival(word, entry, entry_words_ > 2, completion);
+    return queues.receive && queues.receive->complete(device_id, completion.id);
+}
+
+} // namespace p2prdma::direct
