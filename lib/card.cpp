@@ -152,7 +152,7 @@ Memory Card::allocate(std::uint64_t length, const AllocateOptions& options) cons
     if (const int error = internal::control(fd_.get(), P2PRDMA_MEM_ALLOC, &request))
         throw internal::allocate_error(error, name(), length,
                                        error == ENODEV ? CardInfo{} : info());
-    return Memory(UniqueFd(request.fd), options.cache, number_);
+    return Memory(UniqueFd(request.fd), options.cache, number_, request.card_offset);
 }
 
 Reach Card::reach(const PciAddress& peer) const
@@ -169,6 +169,16 @@ Reach Card::reach(const PciAddress& peer) const
     reach.card_name = name();
     reach.card = info().address;
     return reach;
+}
+
+Isolation Card::isolation(const PciAddress& adapter) const
+{
+    const auto address = info().address;
+    auto direct = siblings_of(address);
+    std::erase_if(direct, [this](const PciAddress& other) {
+        return reach(other).kind != Reach::Kind::peer_switch;
+    });
+    return isolation_of(address, adapter, direct);
 }
 
 Reach Card::reach(const ibv_device& adapter) const
@@ -189,6 +199,25 @@ namespace internal {
 int control(int fd, unsigned long command, void* argument) noexcept
 {
     return ::ioctl(fd, command, argument) < 0 ? errno : 0;
+}
+
+Error card_error(int error, const std::string& card, const std::string& what)
+{
+    switch (error) {
+    case ENODEV:
+    case ENXIO:
+        return {Errc::card_gone, card + " has been removed or unbound"};
+    case EACCES:
+        return {Errc::not_permitted, "no permission to " + what + " of " + card};
+    case EINVAL:
+    case EBADF:
+        return {Errc::bad_argument, "cannot " + what + " of " + card + ": a value is out of range"};
+    case EOPNOTSUPP:
+    case ENOTTY:
+        return {Errc::unsupported, "cannot " + what + ": " + card + " or its module lacks it"};
+    default:
+        return system_error(error, "cannot " + what + " of " + card);
+    }
 }
 
 PciAddress from_uapi(const p2prdma_pci_addr& address) noexcept
@@ -222,6 +251,9 @@ CardInfo from_uapi(const p2prdma_get_info& info)
     card.has_p2pdma = info.capabilities & P2PRDMA_CAP_P2PDMA;
     card.has_revoke = info.capabilities & P2PRDMA_CAP_REVOKE;
     card.has_doorbells = info.capabilities & P2PRDMA_CAP_DOORBELL;
+    card.has_windows = info.capabilities & P2PRDMA_CAP_WINDOW;
+    card.has_bells = info.capabilities & P2PRDMA_CAP_BELL;
+    card.has_control = info.capabilities & P2PRDMA_CAP_CONTROL;
     return card;
 }
 

@@ -25,6 +25,8 @@ namespace p2prdma::internal {
 
 /// What an errno of open() on a card's device node or of GET_INFO means.
 [[nodiscard]] Error open_error(int error, const std::string& path);
+/// What an errno of the other ioctls on a card means: "cannot WHAT of CARD".
+[[nodiscard]] Error card_error(int error, const std::string& card, const std::string& what);
 /// What an errno of MEM_ALLOC means; `info` is the card's state after the failure.
 [[nodiscard]] Error allocate_error(int error, const std::string& card, std::uint64_t wanted,
                                    const CardInfo& info);

@@ -50,14 +50,16 @@ Memory Memory::adopt(UniqueFd dmabuf)
     return Memory(std::move(dmabuf));
 }
 
-Memory::Memory(UniqueFd dmabuf, Cache cache, std::optional<unsigned> card)
-    : fd_(std::move(dmabuf)), length_(length_of(fd_.get())), cache_(cache), card_(card)
+Memory::Memory(UniqueFd dmabuf, Cache cache, std::optional<unsigned> card,
+               std::optional<std::uint64_t> card_offset)
+    : fd_(std::move(dmabuf)), length_(length_of(fd_.get())), cache_(cache), card_(card),
+      card_offset_(card_offset)
 {
 }
 
-Memory::Memory(UniqueFd dmabuf, std::uint64_t length, Cache cache,
-               std::optional<unsigned> card) noexcept
-    : fd_(std::move(dmabuf)), length_(length), cache_(cache), card_(card)
+Memory::Memory(UniqueFd dmabuf, const Memory& other) noexcept
+    : fd_(std::move(dmabuf)), length_(other.length_), cache_(other.cache_), card_(other.card_),
+      card_offset_(other.card_offset_)
 {
 }
 
@@ -68,7 +70,7 @@ Mapping Memory::map() const
 
 Memory Memory::share() const
 {
-    return Memory(fd_.dup(), length_, cache_, card_);
+    return Memory(fd_.dup(), *this);
 }
 
 UniqueFd Memory::release() noexcept

@@ -2,10 +2,15 @@
 #pragma once
 
 #include "p2prdma/api.hpp"
+#include "p2prdma/bell.hpp"
+#include "p2prdma/control_area.hpp"
+#include "p2prdma/doorbell.hpp"
+#include "p2prdma/isolation.hpp"
 #include "p2prdma/memory.hpp"
 #include "p2prdma/pci_address.hpp"
 #include "p2prdma/reach.hpp"
 #include "p2prdma/unique_fd.hpp"
+#include "p2prdma/window.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -38,7 +43,10 @@ struct CardInfo {
     bool has_memory = false;            ///< allocate() works
     bool has_p2pdma = false;            ///< the kernel routes peer-to-peer DMA to this card
     bool has_revoke = false;            ///< Policy::revocable is accepted
-    bool has_doorbells = false;         ///< the card has doorbell pages
+    bool has_doorbells = false;         ///< open_doorbell() works
+    bool has_windows = false;           ///< open_window() works
+    bool has_bells = false;             ///< bind_bell() works: the card can ring the host
+    bool has_control = false;           ///< open_control() works: the card has its own machine
 };
 
 /// What allocate() may be told.
@@ -80,11 +88,31 @@ public:
     ///         bad_argument, unsupported
     [[nodiscard]] Memory allocate(std::uint64_t length, const AllocateOptions& options = {}) const;
 
+    /// Lets the card's own machine reach `length` bytes (> 0) of a dma-buf from `offset` on: HCA
+    /// registers, memory of a card, a doorbell page, or host memory (udmabuf). The descriptor may
+    /// be closed after. \throws Error card_full: all windows are in use; unsupported: the card has
+    /// none, or cannot
+    ///         reach that memory; bad_argument; card_gone
+    [[nodiscard]] Window open_window(int dmabuf, std::uint64_t offset, std::uint64_t length,
+                                     Access access = Access::read_write) const;
+    /// Takes a free doorbell page of the card. \throws Error card_full, unsupported, card_gone
+    [[nodiscard]] Doorbell open_doorbell(const DoorbellOptions& options = {}) const;
+    /// Ties the bell `number` (0 to 31; 0 is the control area's), which the card's own machine
+    /// rings, to an eventfd. \throws Error bad_argument, unsupported, card_gone, or EBUSY
+    [[nodiscard]] Bell bind_bell(std::uint32_t number) const;
+    /// Opens the control area. \throws Error unsupported, card_gone, or EBUSY: it is open already
+    [[nodiscard]] ControlArea open_control() const;
+
     /// Asks the kernel whether the PCI function at `peer` reaches this card's memory.
     /// \throws Error bad_argument if there is no such function, card_gone
     [[nodiscard]] Reach reach(const PciAddress& peer) const;
     /// The same for an RDMA device; one without a PCI function is Reach::Kind::unsupported.
     [[nodiscard]] Reach reach(const ibv_device& adapter) const;
+    /// What isolates this card next to the adapter at `adapter`: see Isolation. Linux 7.3 puts the
+    /// devices below a switch without access control into IOMMU groups of their own, though they
+    /// reach each other past the IOMMU; so each is asked for by reach().
+    /// \throws Error card_gone
+    [[nodiscard]] Isolation isolation(const PciAddress& adapter) const;
 
 private:
     Card(UniqueFd fd, unsigned number) noexcept : fd_(std::move(fd)), number_(number) {}

@@ -40,7 +40,8 @@ public:
     /// `card` is the number of the card it lies in, if the caller knows.
     /// \throws Error bad_argument if the descriptor has no length
     explicit Memory(UniqueFd dmabuf, Cache cache = Cache::write_combining,
-                    std::optional<unsigned> card = std::nullopt);
+                    std::optional<unsigned> card = std::nullopt,
+                    std::optional<std::uint64_t> card_offset = std::nullopt);
 
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
     /// Bytes: what was asked for, rounded up to the card's granule.
@@ -48,6 +49,9 @@ public:
     [[nodiscard]] Cache cache() const noexcept { return cache_; }
     /// The number of the card that the memory lies in, if known.
     [[nodiscard]] std::optional<unsigned> card() const noexcept { return card_; }
+
+    /// Where in the card's memory it lies, bytes, if known: how the card's own machine finds it.
+    [[nodiscard]] std::optional<std::uint64_t> card_offset() const noexcept { return card_offset_; }
 
     /// Maps all of it for the CPU.
     /// \throws Error card_gone, or the errno of mmap
@@ -58,13 +62,13 @@ public:
     [[nodiscard]] UniqueFd release() noexcept;
 
 private:
-    Memory(UniqueFd dmabuf, std::uint64_t length, Cache cache,
-           std::optional<unsigned> card) noexcept;
+    Memory(UniqueFd dmabuf, const Memory& other) noexcept;
 
     UniqueFd fd_;
     std::uint64_t length_ = 0;
     Cache cache_ = Cache::write_combining;
     std::optional<unsigned> card_;
+    std::optional<std::uint64_t> card_offset_;
 };
 
 } // namespace p2prdma
