@@ -31,13 +31,12 @@ bool same_slot(const PciAddress& a, const PciAddress& b)
     return a.domain == b.domain && a.bus == b.bus && a.device == b.device;
 }
 
-/// The devices that the kernel cannot keep apart from the card: bridges, and the card's own
-/// functions, are no victims.
-std::vector<PciAddress> neighbours(const PciAddress& card, const fs::path& group)
+/// The devices in a directory that a card could harm: bridges and its own functions are none.
+std::vector<PciAddress> others_in(const fs::path& directory, const PciAddress& card)
 {
     std::vector<PciAddress> found;
     std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(group / "devices", ignored)) {
+    for (const auto& entry : fs::directory_iterator(directory, ignored)) {
         const auto address = PciAddress::parse(entry.path().filename().native());
         if (address && !same_slot(*address, card) && !is_bridge(entry.path()))
             found.push_back(*address);
@@ -46,14 +45,26 @@ std::vector<PciAddress> neighbours(const PciAddress& card, const fs::path& group
     return found;
 }
 
+/// The root port above a device in sysfs: /sys/devices/pci0000:00/0000:00:02.0/0000:01:00.0/...
+fs::path root_port_of(const fs::path& device)
+{
+    std::error_code ignored;
+    fs::path port;
+    for (const auto& part : fs::canonical(device, ignored)) {
+        port /= part;
+        if (PciAddress::parse(part.native()))
+            return port;
+    }
+    return {};
+}
+
 Isolation shared(const PciAddress& card, const std::vector<PciAddress>& others,
                  const PciAddress& adapter)
 {
     const bool with_adapter = std::find(others.begin(), others.end(), adapter) != others.end();
     const auto& other = with_adapter ? adapter : others.front();
     return {Level::none, "the card " + card.to_string() + " reaches " + other.to_string() +
-                             (with_adapter ? " (the adapter)" : "") +
-                             " past the IOMMU: they are in one IOMMU group"};
+                             (with_adapter ? " (the adapter)" : "") + " past the IOMMU"};
 }
 
 Isolation of_domain(const PciAddress& card, const std::string& type)
@@ -100,13 +111,26 @@ std::optional<Isolation::Level> parse_isolation(std::string_view text) noexcept
     return std::nullopt;
 }
 
-Isolation isolation_of(const PciAddress& card, const PciAddress& adapter, const fs::path& sysfs)
+std::vector<PciAddress> siblings_of(const PciAddress& card, const fs::path& sysfs)
+{
+    const auto devices = sysfs / "bus/pci/devices";
+    const auto port = root_port_of(devices / card.to_string());
+    auto found = others_in(devices, card);
+    std::erase_if(found, [&](const PciAddress& other) {
+        return port.empty() || root_port_of(devices / other.to_string()) != port;
+    });
+    return found;
+}
+
+Isolation isolation_of(const PciAddress& card, const PciAddress& adapter,
+                       const std::vector<PciAddress>& direct, const fs::path& sysfs)
 {
     const auto group = sysfs / "bus/pci/devices" / card.to_string() / "iommu_group";
     std::error_code ignored;
     if (!fs::exists(group, ignored))
         return {Level::none, "no IOMMU translates what the card " + card.to_string() + " accesses"};
-    const auto others = neighbours(card, group);
+    auto others = others_in(group / "devices", card);
+    others.insert(others.end(), direct.begin(), direct.end());
     if (!others.empty())
         return shared(card, others, adapter);
     return of_domain(card, first_word(group / "type"));

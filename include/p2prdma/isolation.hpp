@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace p2prdma {
 
@@ -35,11 +36,16 @@ struct P2PRDMA_API Isolation {
 [[nodiscard]] P2PRDMA_API std::optional<Isolation::Level>
 parse_isolation(std::string_view text) noexcept;
 
-/// What isolates the card at `card` next to the adapter at `adapter`, as the kernel knows it: the
-/// type of the card's IOMMU domain, and who shares its IOMMU group, that is, whom the card reaches
-/// past the IOMMU. `sysfs` is where sysfs is mounted. Never throws for what is not there: that is
-/// Level::none.
+/// What isolates the card at `card` next to the adapter at `adapter`: the type of the card's IOMMU
+/// domain, and whom it reaches past the IOMMU: those that the kernel cannot keep apart from it (its
+/// IOMMU group) and those in `direct`. `sysfs` is where sysfs is mounted. What is not there counts
+/// as Level::none. Card::isolation() is the same with `direct` filled in.
 [[nodiscard]] P2PRDMA_API Isolation isolation_of(const PciAddress& card, const PciAddress& adapter,
+                                                 const std::vector<PciAddress>& direct,
                                                  const std::filesystem::path& sysfs = "/sys");
+
+/// The PCI functions below the same root port as the card, without bridges and the card's own.
+[[nodiscard]] P2PRDMA_API std::vector<PciAddress>
+siblings_of(const PciAddress& card, const std::filesystem::path& sysfs = "/sys");
 
 } // namespace p2prdma

@@ -44,6 +44,16 @@ public:
         fs::create_directory_symlink(device, devices / address);
         fs::create_directory_symlink(devices.parent_path(), device / "iommu_group");
     }
+    /// A device where sysfs really has it, and the link to it.
+    void add_below(const std::string& bridges, const std::string& address,
+                   const std::string& device_class = "0x020000")
+    {
+        const auto device = root_ / "devices/pci0000:00" / bridges / address;
+        fs::create_directories(device);
+        std::ofstream(device / "class") << device_class << "\n";
+        fs::create_directories(root_ / "bus/pci/devices");
+        fs::create_directory_symlink(device, root_ / "bus/pci/devices" / address);
+    }
     void set_type(const std::string& group, const std::string& type)
     {
         std::ofstream(root_ / "kernel/iommu_groups" / group / "type") << type << "\n";
@@ -62,7 +72,7 @@ Isolation with_own_groups(const std::string& type)
     sysfs.add("0000:04:00.0", "8");
     sysfs.set_type("7", type);
     sysfs.set_type("8", "identity");
-    return isolation_of(card, adapter, sysfs.root());
+    return isolation_of(card, adapter, {}, sysfs.root());
 }
 
 } // namespace
@@ -81,7 +91,7 @@ TEST_CASE("Isolation: none without an IOMMU")
 {
     Sysfs sysfs;
     sysfs.add("0000:03:00.0");
-    const auto isolation = isolation_of(card, adapter, sysfs.root());
+    const auto isolation = isolation_of(card, adapter, {}, sysfs.root());
     CHECK(isolation.level == Isolation::Level::none);
     CHECK_THAT(isolation.reason, ContainsSubstring("no IOMMU"));
 }
@@ -89,7 +99,7 @@ TEST_CASE("Isolation: none without an IOMMU")
 TEST_CASE("Isolation: none for a card that is not there")
 {
     const Sysfs sysfs;
-    CHECK(isolation_of(card, adapter, sysfs.root()).level == Isolation::Level::none);
+    CHECK(isolation_of(card, adapter, {}, sysfs.root()).level == Isolation::Level::none);
 }
 
 TEST_CASE("Isolation: none if the card reaches somebody past the IOMMU")
@@ -98,12 +108,35 @@ TEST_CASE("Isolation: none if the card reaches somebody past the IOMMU")
     sysfs.add("0000:03:00.0", "7");
     sysfs.add("0000:02:00.0", "7");
     sysfs.set_type("7", "DMA");
-    auto isolation = isolation_of(card, adapter, sysfs.root());
+    auto isolation = isolation_of(card, adapter, {}, sysfs.root());
     CHECK(isolation.level == Isolation::Level::none);
     CHECK_THAT(isolation.reason, ContainsSubstring("0000:02:00.0 past the IOMMU"));
     sysfs.add("0000:04:00.0", "7");
-    isolation = isolation_of(card, adapter, sysfs.root());
+    isolation = isolation_of(card, adapter, {}, sysfs.root());
     CHECK_THAT(isolation.reason, ContainsSubstring("0000:04:00.0 (the adapter) past"));
+}
+
+TEST_CASE("Isolation: none if the card reaches somebody directly, whatever the groups say")
+{
+    Sysfs sysfs;
+    sysfs.add("0000:03:00.0", "7");
+    sysfs.set_type("7", "DMA");
+    const auto isolation = isolation_of(card, adapter, {adapter}, sysfs.root());
+    CHECK(isolation.level == Isolation::Level::none);
+    CHECK_THAT(isolation.reason, ContainsSubstring("(the adapter) past the IOMMU"));
+}
+
+TEST_CASE("Isolation: siblings are below the same root port")
+{
+    Sysfs sysfs;
+    sysfs.add_below("0000:00:02.0/0000:01:00.0/0000:02:00.0", "0000:03:00.0");
+    sysfs.add_below("0000:00:02.0/0000:01:00.0/0000:02:00.0", "0000:03:00.1");
+    sysfs.add_below("0000:00:02.0/0000:01:00.0/0000:02:01.0", "0000:04:00.0");
+    sysfs.add_below("0000:00:02.0/0000:01:00.0", "0000:02:01.0", "0x060400");
+    sysfs.add_below("0000:00:03.0", "0000:05:00.0");
+    CHECK(siblings_of(card, sysfs.root()) == std::vector{adapter});
+    CHECK(siblings_of({0, 5, 0, 0}, sysfs.root()).empty());
+    CHECK(siblings_of({0, 9, 0, 0}, sysfs.root()).empty());
 }
 
 TEST_CASE("Isolation: a level can be demanded")

@@ -200,4 +200,11 @@ std::string Adapter::path_to(const std::optional<Card>& card) const
     return card ? p2prdma::to_string(card->reach(*context_->device).kind) : "host";
 }
 
+void Adapter::require_isolation(const std::optional<Card>& card, Isolation::Level level) const
+{
+    const auto address = pci_address_of(*context_->device);
+    if (card && address && level != Isolation::Level::none)
+        card->isolation(*address).require(level);
+}
+
 } // namespace p2prdma::tool

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "p2prdma/card.hpp"
+#include "p2prdma/isolation.hpp"
 #include "p2prdma/pci_address.hpp"
 #include "tools/p2prdma/wire.hpp"
 
@@ -54,6 +55,8 @@ public:
     /// How this adapter's traffic with memory of `card` (none: of the host) goes: "peer_switch",
     /// "peer_bridge" or "host".
     std::string path_to(const std::optional<Card>& card) const;
+    /// Refuses a card that is less isolated next to this adapter. \throws Error not_isolated
+    void require_isolation(const std::optional<Card>& card, Isolation::Level level) const;
 
 private:
     struct Close {

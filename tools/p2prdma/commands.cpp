@@ -6,6 +6,8 @@
 
 #include <cstdio>
 
+#include <CLI/CLI.hpp>
+
 namespace p2prdma::tool {
 
 void print(const Json& json)
@@ -23,6 +25,21 @@ Json to_json(const Failure& failure)
 std::optional<Card> open_card(const std::string& name)
 {
     return name.empty() ? std::nullopt : std::optional(Card::open(name));
+}
+
+void add_isolation(CLI::App& command, Isolation::Level& level)
+{
+    command
+        .add_option_function<std::string>(
+            "--isolation", [&level](const std::string& name) { level = *parse_isolation(name); },
+            "Refuse a card that is less isolated: none, iommu-lazy or iommu-strict")
+        ->type_name("LEVEL")
+        ->default_str("none")
+        ->check([](const std::string& name) {
+            return parse_isolation(name)
+                       ? ""
+                       : "'" + name + "' is none of none, iommu-lazy, iommu-strict";
+        });
 }
 
 std::string transfer_figures(std::uint64_t bytes, std::uint64_t pieces, double seconds)

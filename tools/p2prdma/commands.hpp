@@ -2,6 +2,7 @@
 #pragma once
 
 #include "p2prdma/card.hpp"
+#include "p2prdma/isolation.hpp"
 
 #include <optional>
 #include <string>
@@ -31,6 +32,9 @@ Json to_json(const Failure& failure);
 
 /// The card that the user names; none if he names none.
 std::optional<Card> open_card(const std::string& name);
+
+/// Adds --isolation LEVEL, which sets `level`.
+void add_isolation(CLI::App& command, Isolation::Level& level);
 
 /// How a transfer went, in words: "4.0 MiB (4194304 bytes) in 1 piece, 0.52 s, 7.7 MiB/s".
 std::string transfer_figures(std::uint64_t bytes, std::uint64_t pieces, double seconds);

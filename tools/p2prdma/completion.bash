@@ -24,6 +24,7 @@ _p2prdma() {
 	--device) mapfile -t COMPREPLY < <(compgen -W "$(_p2prdma_devices)" -- "$word") && return ;;
 	--to) mapfile -t COMPREPLY < <(compgen -A hostname -- "$word") && return ;;
 	--out) mapfile -t COMPREPLY < <(compgen -f -- "$word") && return ;;
+	--isolation) mapfile -t COMPREPLY < <(compgen -W "none iommu-lazy iommu-strict" -- "$word") && return ;;
 	--piece | --port | --bind | --timeout | --wait) return ;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
@@ -33,8 +34,8 @@ _p2prdma() {
 	case ${COMP_WORDS[1]} in
 	list) options="--json --help" ;;
 	info) options="--json --help $(_p2prdma_cards)" ;;
-	send) options="--to --card --device --piece --timeout --json --help" ;;
-	recv) options="--card --out --port --bind --device --piece --timeout --wait --once --json --help" ;;
+	send) options="--to --card --device --isolation --piece --timeout --json --help" ;;
+	recv) options="--card --out --port --bind --device --isolation --piece --timeout --wait --once --json --help" ;;
 	*) return ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")

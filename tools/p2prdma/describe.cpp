@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tools/p2prdma/describe.hpp"
 
-#include "p2prdma/isolation.hpp"
-
 #include <cstdio>
 
 namespace p2prdma::tool {
@@ -57,17 +55,16 @@ Json describe(const Adapter::Entry& adapter)
 
 Json describe(const Reach& reach)
 {
-    Json json = {{"device", reach.peer_name},
-                 {"reach", p2prdma::to_string(reach.kind)},
-                 {"reachable", reach.reachable()},
-                 {"distance", reach.distance},
-                 {"explain", reach.explain()}};
-    if (reach.peer_is_pci) {
-        const auto isolation = isolation_of(reach.card, reach.peer);
-        json["isolation"] = {{"level", p2prdma::to_string(isolation.level)},
-                             {"reason", isolation.reason}};
-    }
-    return json;
+    return {{"device", reach.peer_name},
+            {"reach", p2prdma::to_string(reach.kind)},
+            {"reachable", reach.reachable()},
+            {"distance", reach.distance},
+            {"explain", reach.explain()}};
+}
+
+Json describe(const Isolation& isolation)
+{
+    return {{"level", p2prdma::to_string(isolation.level)}, {"reason", isolation.reason}};
 }
 
 } // namespace p2prdma::tool

@@ -13,7 +13,9 @@ namespace p2prdma::tool {
 Json describe(unsigned number, const CardInfo& info);
 /// An RDMA device.
 Json describe(const Adapter::Entry& adapter);
-/// Whether and how the two reach each other, and what isolates the card next to the device.
+/// Whether and how the two reach each other.
 Json describe(const Reach& reach);
+/// What isolates a card next to an adapter.
+Json describe(const Isolation& isolation);
 
 } // namespace p2prdma::tool

@@ -35,8 +35,12 @@ Json reaches(const Card& card)
     int count = 0;
     const std::unique_ptr<ibv_device*, decltype(&ibv_free_device_list)> devices(
         ibv_get_device_list(&count), &ibv_free_device_list);
-    for (int i = 0; i < count; i++)
-        reaches.push_back(describe(card.reach(*devices.get()[i])));
+    for (int i = 0; i < count; i++) {
+        const auto reach = card.reach(*devices.get()[i]);
+        reaches.push_back(describe(reach));
+        if (reach.peer_is_pci)
+            reaches.back()["isolation"] = describe(card.isolation(reach.peer));
+    }
     return reaches;
 }
 

@@ -28,6 +28,7 @@ struct Options {
     std::string out;
     std::string bind;
     std::string device;
+    Isolation::Level isolation = Isolation::Level::none;
     std::uint16_t port = default_port;
     std::uint64_t piece = 0;
     unsigned timeout = 30;
@@ -167,6 +168,7 @@ void recv(const Options& options)
     const auto card = open_card(options.card);
     const auto adapter = options.device.empty() ? Adapter::choose(card, std::nullopt)
                                                 : Adapter::open(options.device);
+    adapter.require_isolation(card, options.isolation);
     const auto endpoint = Endpoint::make(adapter, 1);
     Patience patience(interrupt, Patience::no_limit);
     if (card)
@@ -204,6 +206,7 @@ void add_recv(CLI::App& app)
         ->type_name("SIZE")
         ->transform(CLI::AsSizeValue(false).description(""))
         ->check([](const std::string& bytes) { return bytes == "0" ? "must not be 0" : ""; });
+    add_isolation(*command, options->isolation);
     command
         ->add_option("--timeout", options->timeout,
                      "Give up after this many seconds in which nothing happened")

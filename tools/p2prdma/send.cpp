@@ -27,6 +27,7 @@ struct Options {
     std::string to;
     std::string card;
     std::string device;
+    Isolation::Level isolation = Isolation::Level::none;
     std::uint64_t piece = 0;
     unsigned timeout = 30;
     bool json = false;
@@ -60,6 +61,7 @@ Outcome transfer(const Options& options, const InputFile& file, const std::optio
     const auto peer = channel.receive<wire::Hello>();
     channel.set_token(channel.last_token());
     const auto adapter = choose_adapter(options, card, peer.transport);
+    adapter.require_isolation(card, options.isolation);
     const auto endpoint = Endpoint::make(adapter, depth);
     endpoint->connect(peer);
     Sender sender(file, adapter, card, *endpoint, channel, patience);
@@ -157,6 +159,7 @@ void add_send(CLI::App& app)
         ->type_name("SIZE")
         ->transform(CLI::AsSizeValue(false).description(""))
         ->check([](const std::string& bytes) { return bytes == "0" ? "must not be 0" : ""; });
+    add_isolation(*command, options->isolation);
     command
         ->add_option("--timeout", options->timeout,
                      "Give up after this many seconds in which nothing happened")
