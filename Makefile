@@ -33,7 +33,8 @@ obj = $(patsubst %.cpp,$(B)/obj/%.o,$(1))
 
 lib_so  := $(B)/libp2prdma.so.0
 tool    := $(B)/p2prdma
-daemon  := $(if $(daemon_src),$(B)/p2prdmad)
+# The daemon needs an rdma-core with queues and counters in dma-bufs, such as 65.
+daemon  := $(if $(shell grep -s efadv_create_comp_cntr /usr/include/infiniband/efadv.h),$(B)/p2prdmad)
 lab     := $(B)/p2prdma-lab
 guest   := $(patsubst tests/guest/%.cpp,$(B)/guest/%,$(guest_src))
 bench   := $(patsubst tests/bench/%.cpp,$(B)/bench/%,$(bench_src))
@@ -145,7 +146,7 @@ install: ## install what "make" built; DESTDIR and PREFIX as usual
 
 .PHONY: clean
 clean: ## remove what was compiled; keeps the lab's root
-	rm -rf build/native build/lab build/asan build/tsan build/run build/check build/demo build/bench
+	rm -rf build/native build/lab build/asan build/tsan build/run build/check build/demo build/bench build/lint
 
 .PHONY: distclean
 distclean: ## remove everything below build/
