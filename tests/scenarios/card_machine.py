@@ -44,7 +44,7 @@ def errors(host, number):
 
 def set_up(lab):
     """Switches all functions on; returns host, card and the bus address of the neighbour's memory."""
-    host, card = lab["a"], lab["b"]
+    host, card = lab["a"], lab["ac"]
     devmem(host, CARD, "enable msix")
     memory, = devmem(host, NEIGHBOUR, "enable bar 2")
     devmem(card, POOL, "enable")
@@ -67,11 +67,42 @@ def pairs(lab):
     lab.is_equal(devmem(lab["a"], CARD, "r64 2 0"), [5], "the host goes on")
 
 
+@scenario("one-switch/machine,cards=2,modules=")
+def violations(lab):
+    """The lab tells of what right software does not do."""
+    host, card = lab["a"], lab["ac"]
+    set_up(lab)
+    adapter = "1d0f:efa1"
+    queues, = devmem(host, adapter, "enable bar 2")
+    lab.is_equal(lab.take_violations(), [], "so far all is well")
+
+    devmem(host, adapter, "w32 4 0x5000 1")
+    lab.is_equal(lab.take_violations(), ["a.efa0: a doorbell write for nothing that exists"],
+                 "R2.3 a doorbell on a page that is not allocated")
+
+    open_window(host, 0, queues, 0x1000)
+    devmem(card, APERTURE, "w64 2 0 1 r64 2 0")
+    lab.is_equal(lab.take_violations(), ["a.efa0: a.card0 wrote to queue memory of no queue pair"],
+                 "a window that leads to queue memory of nobody")
+    close_window(host, 0)
+
+    memory, = devmem(host, NEIGHBOUR, "bar 2")
+    devmem(host, NEIGHBOUR, "w32 0 0x7f00 0x1000 w32 0 0x7f08 0x1000 w32 0 0x7f10 1")
+    open_window(host, 0, memory + 0x1000, 0x1000)
+    devmem(card, APERTURE, "w64 2 0 1 r64 2 0")
+    lab.is_equal(lab.take_violations(), [], "memory that was given out may be written")
+    devmem(host, NEIGHBOUR, "w32 0 0x7f10 2")
+    devmem(card, APERTURE, "w64 2 0 1 r64 2 0")
+    lab.is_equal(lab.take_violations(),
+                 [f"a.card1: a.card0 {what} card memory that was not given out, or was taken back"
+                  for what in ("read", "wrote to")], "memory that was taken back may not")
+    close_window(host, 0)
+
+
 HOSTS = ["one-switch", "two-ports"]
-MACHINES = ["{}/refcard,cards=2,modules=", "one-switch/none,efas=0,card_of=a.card0,modules="]
 
 
-@scenario(MACHINES, each=HOSTS, timeout=180)
+@scenario("{}/machine,cards=2,modules=", each=HOSTS, timeout=180)
 def card_machine(lab):
     """Pool, windows and doorbells carry what they should, and nothing else."""
     host, card, memory = set_up(lab)

@@ -252,6 +252,45 @@ TEST_CASE_METHOD(Fixture, "a doorbell that is none is counted and ignored", "[ef
     CHECK(driver.counter("bad_doorbells") == 2);
 }
 
+TEST_CASE_METHOD(Fixture, "R2.3 a doorbell on a page of nobody has no effect, and is a violation",
+                 "[efa][adapter]")
+{
+    FakeQp qp(driver);
+    qp.to_rts();
+    CHECK(driver.adapter.violations().seen().empty());
+    driver.ring(qp.send_doorbell + 40 * Doorbells::page_size, 1);
+    driver.settle();
+    REQUIRE(driver.adapter.violations().seen().size() == 1);
+    CHECK(driver.adapter.violations().seen().begin()->second.count == 1);
+    CHECK(driver.counter("bad_doorbells") == 1);
+    CHECK(driver.counter("completions") == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "who writes queue memory of no queue pair is told of", "[efa][adapter]")
+{
+    EfaAdapter other(loop, "a.efa1", {}, fabric);
+    auto wrong = [&](std::uint64_t at, std::uint64_t length, bool is_write = true) {
+        driver.adapter.violations().clear();
+        driver.adapter.peer_access(other, 2, at, length, is_write);
+        return !driver.adapter.violations().seen().empty();
+    };
+    CHECK(wrong(0, 8));
+    {
+        FakeQp first(driver);
+        FakeQp second(driver);
+        std::uint64_t size = 16 * 64; // less than a page
+        CHECK_FALSE(wrong(second.llq_offset, size));
+        CHECK_FALSE(wrong(second.llq_offset + size - 8, 8));
+        CHECK(wrong(second.llq_offset + size - 8, 16));
+        CHECK(wrong(second.llq_offset - 8, 16));
+        CHECK(wrong(~0ULL, 8));
+        CHECK_FALSE(wrong(second.llq_offset + size, 8, false));
+        driver.must<admin::Number>(Command::destroy_qp, admin::QpHandle{first.number});
+        CHECK(wrong(first.llq_offset, 64));
+        CHECK_FALSE(wrong(second.llq_offset, 64));
+    }
+}
+
 TEST_CASE_METHOD(Fixture, "statistics come by type", "[efa][adapter]")
 {
     admin::GetStats command{};

@@ -398,6 +398,78 @@ TEST_CASE_METHOD(CardMachine, "a window is closed when nothing is outstanding",
     CHECK(host->requests.empty());
 }
 
+TEST_CASE_METHOD(CardMachine, "a write behind a closed window is a violation",
+                 "[lab][card_machine]")
+{
+    std::uint64_t lie = GENERATE(reg(0, outstanding), win_outstanding);
+    open(0, elsewhere, slot);
+    store(0, 1ULL);
+    settle();
+    write(reg(0, control), 0);
+    CHECK(read(lie) == 1);
+    host->answer();
+    REQUIRE(pump(loop, [&] { return read(lie) == 0; }));
+    CHECK(card.violations().seen().empty());
+
+    // A card that says too early that all is done.
+    write(reg(0, control), 1);
+    store(0, 2ULL);
+    settle();
+    write(reg(0, control), 0);
+    card.control({{"lies", {{std::to_string(lie), 0U}}}});
+    CHECK(read(lie) == 0);
+    CHECK(card.violations().seen().empty());
+    host->answer();
+    CHECK(pump(loop, [&] { return card.violations().seen().size() == 1; }));
+}
+
+TEST_CASE_METHOD(CardMachine, "a window is not opened again before it is idle",
+                 "[lab][card_machine]")
+{
+    open(0, elsewhere, slot);
+    open(1, elsewhere, slot);
+    store(0, 1ULL);
+    settle();
+    write(reg(0, control), 0);
+    write(reg(1, control), 0);
+    write(reg(1, control), 1);
+    CHECK(card.violations().seen().empty());
+    write(reg(0, control), 1);
+    CHECK(card.violations().seen().size() == 1);
+}
+
+TEST_CASE_METHOD(CardMachine, "DMA to memory that was taken back is a violation",
+                 "[lab][card_machine]")
+{
+    constexpr std::uint64_t lab_offset = 0x7f00;
+    constexpr std::uint64_t lab_length = 0x7f08;
+    constexpr std::uint64_t lab_command = 0x7f10;
+    constexpr std::uint64_t at = 0xd0000000;
+    host->config_write(0x18, bytes(static_cast<std::uint32_t>(at)));
+    sibling.dma().write(at + 0x8000, pattern(64), {});
+    CHECK(card.violations().seen().empty());
+
+    write64(lab_offset, 0x1000);
+    write64(lab_length, 0x2000);
+    CHECK(read(lab_length) == 0x2000);
+    write(lab_command, 1);
+    sibling.dma().write(at + 0x1000, pattern(0x2000), {});
+    CHECK(card.violations().seen().empty());
+    sibling.dma().write(at + 0x2fc1, pattern(64), {});
+    REQUIRE(card.violations().seen().size() == 1);
+    CHECK(card.violations().seen().begin()->first.starts_with("a.x wrote"));
+    card.violations().clear();
+
+    write64(lab_offset, 0x2000);
+    write(lab_command, 2);
+    Bytes into(8);
+    sibling.dma().read(at + 0x1ff8, into, {});
+    CHECK(card.violations().seen().empty());
+    sibling.dma().read(at + 0x2000, into, {});
+    REQUIRE(card.violations().seen().size() == 1);
+    CHECK(card.violations().seen().begin()->first.starts_with("a.x read"));
+}
+
 TEST_CASE_METHOD(CardMachine, "what was stored before a window moved goes where it led",
                  "[lab][card_machine]")
 {

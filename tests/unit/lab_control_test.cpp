@@ -171,6 +171,30 @@ TEST_CASE_METHOD(Connected, "a test makes a device do DMA, and counts it", "[lab
     CHECK(device["a.card0"]["messages"]["total"] == 0);
 }
 
+TEST_CASE_METHOD(Fixture, "violations are told until they are taken", "[lab][control]")
+{
+    Violations& violations = server.find("a.card1")->device->violations();
+    json ask{{"cmd", "violations"}};
+    CHECK(client.call(ask)["violations"].empty());
+    for (const char* detail : {"here", "there"})
+        violations.add("it went wrong", detail);
+    json expected{
+        {{"device", "a.card1"}, {"kind", "it went wrong"}, {"count", 2}, {"first", "here"}}};
+    CHECK(client.call(ask)["violations"] == expected);
+    ask["take"] = true;
+    CHECK(client.call(ask)["violations"] == expected);
+    CHECK(client.call(ask)["violations"].empty());
+}
+
+TEST_CASE("a guest cannot fill the memory with violations", "[lab][control]")
+{
+    Violations violations;
+    for (unsigned i = 0; i < 1000; ++i)
+        violations.add("number " + std::to_string(i), "");
+    CHECK(violations.seen().size() <= Violations::max_kinds + 1);
+    CHECK(violations.seen().at("more").count == 1000 - Violations::max_kinds);
+}
+
 TEST_CASE_METHOD(Connected, "requests are answered in order, also if one must wait",
                  "[lab][control]")
 {

@@ -181,6 +181,23 @@ void reset_counters(Context& context)
     context.reply(json::object());
 }
 
+void violations(Context& context)
+{
+    json list = json::array();
+    bool take = context.request.rest().value("take", false);
+    for (const auto* served : chosen_devices(context)) {
+        Violations& violations = served->device->violations();
+        for (const auto& [kind, seen] : violations.seen())
+            list.push_back({{"device", served->device->name()},
+                            {"kind", kind},
+                            {"count", seen.count},
+                            {"first", seen.first}});
+        if (take)
+            violations.clear();
+    }
+    context.reply({{"violations", list}});
+}
+
 void peer_write(Context& context)
 {
     PciDevice& device = *named_device(context).device;
@@ -234,6 +251,7 @@ const std::map<std::string, Command, std::less<>> commands{
     {"devices", devices},
     {"counters", counters},
     {"reset-counters", reset_counters},
+    {"violations", violations},
     {"peer-write", peer_write},
     {"peer-read", peer_read},
     {"raise", raise},

@@ -26,6 +26,8 @@ class LabServer;
 ///     counters [device]                    {"devices": {NAME: {"connected", "dma", "interrupts",
 ///                                            "registers", "messages", "refused", "model"}}}
 ///     reset-counters [device]
+///     violations [device] [take]           {"violations": [{"device", "kind", "count", "first"}]}:
+///                                            what must not happen; "take": true forgets it
 ///     peer-write device address data       DMA by the device; data in hexadecimal digits.
 ///     peer-read device address length      {"data"}; both: {"routes": {ROUTE: bytes}}
 ///     raise device vector                  the device raises MSI-X vector `vector`

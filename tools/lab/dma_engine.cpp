@@ -242,6 +242,8 @@ void DmaEngine::resolve_mapped(std::uint64_t address, Target& target) const
 void DmaEngine::copy(Request& request, const Target& target)
 {
     auto n = static_cast<std::size_t>(target.length);
+    if (target.peer)
+        target.peer->peer_access(device_, target.bar, target.offset, n, request.is_write);
     if (request.is_write) {
         auto data = request.data.subspan(request.position, n);
         if (target.peer)

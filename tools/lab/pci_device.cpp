@@ -331,6 +331,8 @@ void PciDevice::pause_input(bool paused)
 
 void PciDevice::bar_write(unsigned, std::uint64_t, std::span<const std::byte>) {}
 
+void PciDevice::peer_access(const PciDevice&, unsigned, std::uint64_t, std::uint64_t, bool) {}
+
 nlohmann::json PciDevice::describe() const
 {
     return nlohmann::json::object();

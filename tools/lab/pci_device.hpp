@@ -3,6 +3,7 @@
 
 #include "tools/lab/dma_engine.hpp"
 #include "tools/lab/mapped_memory.hpp"
+#include "tools/lab/violations.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -84,6 +85,12 @@ public:
     /// Sets the counters that describe() shows to 0.
     virtual void reset_counters();
 
+    /// A device's DMA is about to read or write BAR `bar` of this one, whatever its kind: a model
+    /// that knows who may do that tells of what it may not. Accesses that QEMU carries out, as
+    /// those behind an IOMMU, are not seen. Default: nothing.
+    virtual void peer_access(const PciDevice& by, unsigned bar, std::uint64_t offset,
+                             std::uint64_t length, bool is_write);
+
     /// A request of the control socket's "device" command, such as a fault to inject; its keys are
     /// the model's own. Returns what to reply. Throws std::invalid_argument with one sentence if
     /// the request makes no sense; the default always does.
@@ -96,6 +103,8 @@ public:
     /// bounds the work that posted writes give it.
     void pause_input(bool paused);
     DmaEngine& dma() { return dma_; }
+    /// What this device found that must not happen.
+    Violations& violations() { return violations_; }
     EventLoop& loop() { return loop_; }
     /// @}
 
@@ -164,6 +173,7 @@ private:
     bool input_paused_ = false;
     std::function<void(bool)> input_paused_changed_; ///< the server's
     std::uint64_t interrupts_ = 0;
+    Violations violations_;
     Machine* machine_ = nullptr;
     int switch_id_ = -1; ///< given by the machine; -1: below a root port of its own
     DmaEngine dma_;

@@ -148,9 +148,20 @@ void RefCard::bar_read(unsigned bar, std::uint64_t offset, std::span<std::byte> 
     // A narrow or a 64-bit read gives the bytes of the registers that it covers.
     for (std::size_t i = 0; i < into.size(); ++i) {
         std::uint64_t at = offset + i;
-        std::uint32_t value = bar == register_bar ? read_register(at & ~3ULL) : 0;
+        std::uint32_t value = bar == register_bar ? host_read(at & ~3ULL) : 0;
         into[i] = static_cast<std::byte>(value >> 8 * (at & 3));
     }
+}
+
+/// What the host is told of a closed window, it acts upon.
+std::uint32_t RefCard::host_read(std::uint64_t offset)
+{
+    std::uint32_t value = read_register(offset);
+    if (value == 0 && offset == WIN_OUTSTANDING)
+        windows_.all_told_idle();
+    else if (value == 0 && offset >= window_registers && offset < LAB_OFFSET_LO)
+        windows_.told_idle(offset - window_registers);
+    return value;
 }
 
 std::uint32_t RefCard::read_register(std::uint64_t offset) const
@@ -285,9 +296,20 @@ void RefCard::write_register(std::uint64_t offset, std::uint32_t value)
             break;
         if (aperture_)
             aperture_->flush(); // what was accepted before goes where it was meant to go
-        windows_.write(offset - window_registers, value);
+        if (!windows_.write(offset - window_registers, value))
+            violations().add("a window was opened while accesses through it were under way",
+                             "register " + std::to_string(offset));
         break;
     }
+}
+
+void RefCard::peer_access(const PciDevice& by, unsigned bar, std::uint64_t offset,
+                          std::uint64_t length, bool is_write)
+{
+    if (bar == memory_bar && !given_.covers(offset, length))
+        violations().add(by.name() + (is_write ? " wrote to" : " read") +
+                             " card memory that was not given out, or was taken back",
+                         std::to_string(length) + " bytes at " + std::to_string(offset));
 }
 
 void RefCard::write_lab(std::uint64_t offset, std::uint32_t value)
@@ -331,17 +353,19 @@ void RefCard::attach(RefCardAperture* aperture)
     aperture_ = aperture;
 }
 
-void RefCard::begin(unsigned window)
+RefCardWindows::Pass RefCard::begin(unsigned window)
 {
-    windows_.begin(window);
     ++begun_;
     if (aperture_ && begun_ - ended_ == max_forwarded)
         aperture_->pause_input(true);
+    return windows_.begin(window);
 }
 
-void RefCard::end(unsigned window, const DmaResult& result)
+void RefCard::end(const RefCardWindows::Pass& pass, const DmaResult& result)
 {
-    windows_.end(window, result.error == 0);
+    if (!windows_.end(pass, result.error == 0))
+        violations().add("an access landed through a window that the host knew to be closed",
+                         "window " + std::to_string(pass.window));
     ++ended_;
     bells_due();
     if (aperture_ && begun_ - ended_ == few_forwarded)
@@ -350,9 +374,9 @@ void RefCard::end(unsigned window, const DmaResult& result)
 
 void RefCard::forward_write(unsigned window, std::uint64_t address, std::span<const std::byte> data)
 {
-    begin(window);
+    auto pass = begin(window);
     ++forwarded_writes_;
-    dma().write(address, data, [this, window](const DmaResult& result) { end(window, result); });
+    dma().write(address, data, [this, pass](const DmaResult& result) { end(pass, result); });
 }
 
 void RefCard::forward_read(unsigned window, std::uint64_t address, std::size_t length,
@@ -370,10 +394,10 @@ void RefCard::forward_read(unsigned window, std::uint64_t address, std::size_t l
         if (auto answer = std::exchange(read->reply, {}))
             answer(std::vector<std::byte>(length, std::byte{0xff}));
     };
-    begin(window);
+    auto pass = begin(window);
     ++forwarded_reads_;
-    dma().read(address, read->data, [this, window, read, give_up](const DmaResult& result) {
-        end(window, result);
+    dma().read(address, read->data, [this, pass, read, give_up](const DmaResult& result) {
+        end(pass, result);
         loop().cancel(read->timer);
         if (result.error != 0)
             give_up();

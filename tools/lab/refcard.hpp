@@ -60,6 +60,8 @@ public:
 
     void bar_read(unsigned bar, std::uint64_t offset, std::span<std::byte> into) override;
     void bar_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> data) override;
+    void peer_access(const PciDevice& by, unsigned bar, std::uint64_t offset, std::uint64_t length,
+                     bool is_write) override;
     void reset() override;
     nlohmann::json describe() const override;
     void reset_counters() override;
@@ -75,14 +77,15 @@ private:
     };
 
     std::uint32_t read_register(std::uint64_t offset) const;
+    std::uint32_t host_read(std::uint64_t offset);
     std::uint32_t read_windows(std::uint64_t offset) const;
     std::uint32_t read_doorbell(std::uint64_t offset) const;
     void write_lab(std::uint64_t offset, std::uint32_t value);
     void write_register(std::uint64_t offset, std::uint32_t value);
     void ring(unsigned page, std::span<const std::byte> data);
     void notify(std::uint32_t pages);
-    void begin(unsigned window);
-    void end(unsigned window, const DmaResult& result);
+    RefCardWindows::Pass begin(unsigned window);
+    void end(const RefCardWindows::Pass& pass, const DmaResult& result);
     void bells_due();
     std::uint32_t status() const;
 

@@ -20,7 +20,7 @@ enum WindowRegister : std::uint64_t {
     OUTSTANDING = 0x18,
     DROPPED = 0x1c,
 };
-enum Control : std::uint32_t { enabled = 1 << 0, no_loads = 1 << 1, no_stores = 1 << 2 };
+enum Control : std::uint32_t { ENABLED = 1 << 0, NO_LOADS = 1 << 1, NO_STORES = 1 << 2 };
 
 std::uint32_t low(std::uint64_t value)
 {
@@ -43,6 +43,11 @@ void set_high(std::uint64_t& value, std::uint32_t part)
 }
 
 } // namespace
+
+bool RefCardWindows::Window::enabled() const
+{
+    return (control & ENABLED) != 0;
+}
 
 std::uint32_t RefCardWindows::read(std::uint64_t offset) const
 {
@@ -71,15 +76,15 @@ std::uint32_t RefCardWindows::read(std::uint64_t offset) const
     }
 }
 
-void RefCardWindows::write(std::uint64_t offset, std::uint32_t value)
+bool RefCardWindows::write(std::uint64_t offset, std::uint32_t value)
 {
     if (offset >= count * register_stride)
-        return;
+        return true;
     Window& window = windows_[offset / register_stride];
     std::uint64_t at = offset % register_stride;
-    if ((window.control & enabled) != 0 && at <= LENGTH_HI) {
+    if (window.enabled() && at <= LENGTH_HI) {
         window.errors |= bad_setup;
-        return;
+        return true;
     }
     switch (at) {
     case TARGET_LO:
@@ -95,26 +100,47 @@ void RefCardWindows::write(std::uint64_t offset, std::uint32_t value)
         set_high(window.length, value);
         break;
     case CONTROL:
-        control(window, value);
-        break;
+        return control(window, value);
     case ERRORS:
         window.errors &= ~value;
         break;
     default:
         break;
     }
+    return true;
 }
 
-void RefCardWindows::control(Window& window, std::uint32_t value)
+bool RefCardWindows::control(Window& window, std::uint32_t value)
 {
-    bool enable = value & enabled;
+    bool was_enabled = window.enabled();
+    bool enable = value & ENABLED;
     bool good = window.length != 0 && window.length <= slot_size &&
                 window.length - 1 <= std::numeric_limits<std::uint64_t>::max() - window.target;
     if (enable && !good)
         window.errors |= bad_setup;
-    if ((window.control & enabled) == 0)
-        window.control = value & (no_loads | no_stores);
-    window.control = (window.control & ~enabled) | (enable && good ? enabled : 0U);
+    if (!was_enabled)
+        window.control = value & (NO_LOADS | NO_STORES);
+    window.control &= ~ENABLED;
+    window.control |= enable && good ? ENABLED : 0U;
+    if (was_enabled || !window.enabled())
+        return true;
+    ++window.openings;
+    return window.outstanding == 0;
+}
+
+void RefCardWindows::told_idle(std::uint64_t offset)
+{
+    if (offset >= count * register_stride || offset % register_stride != OUTSTANDING)
+        return;
+    Window& window = windows_[offset / register_stride];
+    if (!window.enabled())
+        window.closed = window.openings;
+}
+
+void RefCardWindows::all_told_idle()
+{
+    for (unsigned i = 0; i < count; ++i)
+        told_idle(i * register_stride + OUTSTANDING);
 }
 
 std::uint32_t RefCardWindows::card_read(std::uint64_t offset) const
@@ -124,9 +150,9 @@ std::uint32_t RefCardWindows::card_read(std::uint64_t offset) const
     const Window& window = windows_[offset / register_stride];
     switch (offset % register_stride) {
     case LENGTH_LO:
-        return (window.control & enabled) != 0 ? low(window.length) : 0;
+        return window.enabled() ? low(window.length) : 0;
     case LENGTH_HI:
-        return (window.control & enabled) != 0 ? high(window.length) : 0;
+        return window.enabled() ? high(window.length) : 0;
     case ERRORS:
         return window.card_errors;
     case DROPPED:
@@ -163,8 +189,8 @@ std::optional<std::uint64_t> RefCardWindows::translate(unsigned window, Access a
                                                        std::uint64_t at, std::uint64_t length)
 {
     const Window& way = windows_[window];
-    std::uint32_t bar = access == Access::load ? no_loads : no_stores;
-    if ((way.control & enabled) == 0)
+    std::uint32_t bar = access == Access::load ? NO_LOADS : NO_STORES;
+    if (!way.enabled())
         fail(window, closed);
     else if (at > way.length || length > way.length - at)
         fail(window, outside);
@@ -175,11 +201,19 @@ std::optional<std::uint64_t> RefCardWindows::translate(unsigned window, Access a
     return std::nullopt;
 }
 
-void RefCardWindows::end(unsigned window, bool good)
+RefCardWindows::Pass RefCardWindows::begin(unsigned window)
 {
-    --windows_[window].outstanding;
+    ++windows_[window].outstanding;
+    return {.window = window, .opening = windows_[window].openings};
+}
+
+bool RefCardWindows::end(const Pass& pass, bool good)
+{
+    Window& window = windows_[pass.window];
+    --window.outstanding;
     if (!good)
-        fail(window, refused);
+        fail(pass.window, refused);
+    return !good || pass.opening > window.closed;
 }
 
 void RefCardWindows::fail(unsigned window, Error error)
@@ -192,7 +226,9 @@ void RefCardWindows::fail(unsigned window, Error error)
 void RefCardWindows::reset()
 {
     for (auto& window : windows_)
-        window = Window{.outstanding = window.outstanding};
+        window = Window{.outstanding = window.outstanding,
+                        .openings = window.openings,
+                        .closed = window.closed};
 }
 
 nlohmann::json RefCardWindows::describe() const
@@ -205,9 +241,9 @@ nlohmann::json RefCardWindows::describe() const
         list.push_back({{"window", i},
                         {"target", window.target},
                         {"length", window.length},
-                        {"enabled", (window.control & enabled) != 0},
-                        {"loads", (window.control & no_loads) == 0},
-                        {"stores", (window.control & no_stores) == 0},
+                        {"enabled", window.enabled()},
+                        {"loads", (window.control & NO_LOADS) == 0},
+                        {"stores", (window.control & NO_STORES) == 0},
                         {"outstanding", window.outstanding},
                         {"errors", window.errors},
                         {"dropped", window.dropped}});

@@ -26,10 +26,20 @@ public:
     };
 
     enum class Access : std::uint8_t { load, store };
+    /// An access that a window let through: at its how manieth opening.
+    struct Pass {
+        unsigned window;
+        std::uint64_t opening;
+    };
 
     /// A register of the host face; `offset` counts from that of window 0.
     std::uint32_t read(std::uint64_t offset) const;
-    void write(std::uint64_t offset, std::uint32_t value);
+    /// False if that opens a window through which accesses are still under way.
+    bool write(std::uint64_t offset, std::uint32_t value);
+    /// The host has read 0 from the register at `offset`, or from WIN_OUTSTANDING: what it then
+    /// takes for closed must be.
+    void told_idle(std::uint64_t offset);
+    void all_told_idle();
     /// A register of the card's face: no target, and sticky errors of its own.
     std::uint32_t card_read(std::uint64_t offset) const;
     void card_write(std::uint64_t offset, std::uint32_t value);
@@ -41,8 +51,9 @@ public:
     /// the error noted, if nowhere.
     std::optional<std::uint64_t> translate(unsigned window, Access access, std::uint64_t at,
                                            std::uint64_t length);
-    void begin(unsigned window) { ++windows_[window].outstanding; }
-    void end(unsigned window, bool good);
+    Pass begin(unsigned window);
+    /// False if it was carried out although the host knew the window to be closed and idle.
+    bool end(const Pass& pass, bool good);
     void fail(unsigned window, Error error);
 
     /// The host face was reset: all is closed. What is under way stays so.
@@ -58,9 +69,13 @@ private:
         std::uint32_t card_errors = 0; ///< as the card sees them
         std::uint32_t outstanding = 0;
         std::uint32_t dropped = 0;
+        std::uint64_t openings = 0;
+        std::uint64_t closed = 0; ///< openings up to this one are over, as the host knows
+
+        bool enabled() const;
     };
 
-    static void control(Window& window, std::uint32_t value);
+    static bool control(Window& window, std::uint32_t value);
 
     std::array<Window, count> windows_{};
 };

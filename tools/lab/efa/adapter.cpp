@@ -223,7 +223,23 @@ void EfaAdapter::bar_write(unsigned bar, std::uint64_t offset, std::span<const s
     if (bar == register_bar && offset < reg::end)
         write_register(at, value);
     else if (bar == doorbell_bar)
-        defer([this, at, value] { resources_->ring_doorbell(at, value); });
+        defer([this, at, value] { ring_doorbell(at, value); });
+}
+
+void EfaAdapter::ring_doorbell(std::uint32_t offset, std::uint32_t value)
+{
+    if (!resources_->ring_doorbell(offset, value))
+        violations().add("a doorbell write for nothing that exists",
+                         "at " + std::to_string(offset) + " of the doorbell BAR");
+}
+
+/// Who drives a queue pair from elsewhere must not do so any more when it is gone.
+void EfaAdapter::peer_access(const PciDevice& by, unsigned bar, std::uint64_t offset,
+                             std::uint64_t length, bool is_write)
+{
+    if (bar == queue_memory_bar && is_write && !resources_->owns_queue_memory(offset, length))
+        violations().add(by.name() + " wrote to queue memory of no queue pair",
+                         std::to_string(length) + " bytes at " + std::to_string(offset));
 }
 
 void EfaAdapter::write_register(std::uint32_t offset, std::uint32_t value)

@@ -36,6 +36,8 @@ public:
 
     void bar_read(unsigned bar, std::uint64_t offset, std::span<std::byte> into) override;
     void bar_write(unsigned bar, std::uint64_t offset, std::span<const std::byte> data) override;
+    void peer_access(const PciDevice& by, unsigned bar, std::uint64_t offset, std::uint64_t length,
+                     bool is_write) override;
     void reset() override;
     /// "gid", "counters", "queue_pairs", and "regions": live ones and the last 256 deregistered,
     /// each with the bytes that this adapter moved by each route.
@@ -54,6 +56,7 @@ private:
     void set_default_registers();
     void write_register(std::uint32_t offset, std::uint32_t value);
     void defer(std::function<void()> work);
+    void ring_doorbell(std::uint32_t offset, std::uint32_t value);
     void answer_read(std::uint32_t request);
     void admin_doorbell(std::uint16_t producer);
     void control(std::uint32_t value);

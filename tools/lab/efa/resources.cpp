@@ -369,11 +369,22 @@ QueuePair* Resources::find_qp(std::uint16_t number) const
     return it == qps_.end() ? nullptr : it->second.pair.get();
 }
 
-void Resources::ring_doorbell(std::uint32_t offset, std::uint32_t value)
+bool Resources::ring_doorbell(std::uint32_t offset, std::uint32_t value)
 {
     ++context_.counters.doorbells;
-    if (!doorbells_.ring(offset, value))
-        ++context_.counters.bad_doorbells;
+    bool exists = doorbells_.ring(offset, value);
+    context_.counters.bad_doorbells += exists ? 0 : 1;
+    return exists;
+}
+
+bool Resources::owns_queue_memory(std::uint64_t offset, std::uint64_t length) const
+{
+    return std::any_of(qps_.begin(), qps_.end(), [&](const auto& entry) {
+        const SendQueue::Ring& ring = entry.second.pair->send_queue().ring();
+        std::uint64_t size = std::uint64_t{ring.depth} * ring.entry_size;
+        return offset >= ring.offset && offset - ring.offset <= size &&
+               length <= size - (offset - ring.offset);
+    });
 }
 
 // Memory regions

@@ -52,11 +52,13 @@ public:
     AdminResult attach_counter(const admin::AttachEventCounter& command);
     AdminResult detach_counter(const admin::AttachEventCounter& command);
 
-    /// A write to the doorbell BAR.
-    void ring_doorbell(std::uint32_t offset, std::uint32_t value);
+    /// A write to the doorbell BAR. False if there is no doorbell at that place.
+    bool ring_doorbell(std::uint32_t offset, std::uint32_t value);
     void arm_event_queue(std::uint16_t eqn);
     /// The queue pair of that number, or null.
     QueuePair* find_qp(std::uint16_t number) const;
+    /// True if all these bytes of queue memory belong to one queue pair's ring.
+    bool owns_queue_memory(std::uint64_t offset, std::uint64_t length) const;
     std::size_t queue_pairs() const { return qps_.size(); }
 
 private:

@@ -104,6 +104,14 @@ class Lab:
     def skip(self, description, reason):
         self._tap.skip(description, reason)
 
+    def take_violations(self):
+        """What must not happen and did, so far: lines "DEVICE: KIND"; they then count as expected.
+        A scenario that ends with others fails."""
+        seen = self.server.request("violations", take=True)["violations"] if self.server else []
+        for v in seen:
+            self.diag(f"{describe_violation(v)}, {v['count']} times")
+        return [f"{v['device']}: {v['kind']}" for v in seen]
+
     def guest_tests(self, machine, program, arguments="", timeout=60):
         """Runs a Catch2 program of tests/guest in a machine; one TAP line for each test case."""
         report = machine.out_dir / f"{program}.xml"
@@ -142,6 +150,7 @@ class Lab:
     def close(self):
         for machine in self.machines.values():
             machine.stop()
+        violations = self._violations()
         status = self.server.stop() if self.server else 0
         shutil.rmtree(self._ram_dir, ignore_errors=True)
         os.close(self._claim)
@@ -149,6 +158,20 @@ class Lab:
             for machine in self.machines.values():
                 for line in machine.kernel_complaints():
                     self._tap.fail_later(f"kernel log of machine {machine.name}: {line}")
+            for violation in violations:
+                self._tap.fail_later(f"violation: {violation}")
             if status != 0:
                 self._tap.fail_later(f"the lab server ended with status {status}; "
                                      f"see {self.run_dir}/server.log")
+
+    def _violations(self):
+        """Those that nobody expected; a server that is gone tells none, but has a status."""
+        try:
+            seen = self.server.request("violations")["violations"] if self.server else []
+        except (OSError, ValueError, RuntimeError):
+            return []
+        return [describe_violation(v) for v in seen]
+
+
+def describe_violation(violation):
+    return f"{violation['device']}: {violation['kind']} (first: {violation['first']})"
