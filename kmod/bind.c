@@ -19,6 +19,10 @@ static int bind_card(struct p2p_card *card)
 	ret = p2p_dma_init(card);
 	if (ret)
 		goto err_stop;
+	ret = p2p_bells_request(card);
+	if (ret)
+		goto err_stop;
+	p2p_bells_start(card);
 	ret = p2p_card_register(card);
 	if (ret)
 		goto err_block;
@@ -27,6 +31,7 @@ static int bind_card(struct p2p_card *card)
 err_block:
 	/* A node left from an earlier card may have let somebody in. */
 	p2p_card_block(card, P2P_CARD_GONE);
+	p2p_bells_free(card);
 err_stop:
 	if (card->ops->stop)
 		card->ops->stop(card);
@@ -62,7 +67,7 @@ int p2p_bind(struct pci_dev *pdev, const struct p2p_card_ops *ops)
 		goto err_put;
 	pci_set_drvdata(pdev, card);
 	dev_info(&card->dev, "%s is a %s card with %llu bytes of memory\n",
-		 pci_name(pdev), ops->name, p2p_pool_size(&card->pool));
+		 pci_name(pdev), ops->name, p2p_pool_size(&card->mem.pool));
 	return 0;
 
 err_put:
@@ -86,6 +91,7 @@ void p2p_unbind(struct pci_dev *pdev)
 
 	p2p_card_block(card, P2P_CARD_GONE);
 	p2p_card_unregister(card);
+	p2p_bells_free(card);
 	if (card->ops->stop)
 		card->ops->stop(card);
 	pci_set_drvdata(pdev, NULL);

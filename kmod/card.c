@@ -5,6 +5,7 @@
  */
 #include <linux/fs.h>
 #include <linux/idr.h>
+#include <linux/poll.h>
 #include <linux/slab.h>
 
 #include "card.h"
@@ -21,7 +22,8 @@ static void card_release(struct device *dev)
 {
 	struct p2p_card *card = container_of(dev, struct p2p_card, dev);
 
-	p2p_pool_destroy(&card->pool);
+	p2p_area_destroy(&card->doorbells);
+	p2p_area_destroy(&card->mem);
 	pci_dev_put(card->pdev);
 	kfree(card);
 }
@@ -42,15 +44,47 @@ static int card_open(struct inode *inode, struct file *file)
 {
 	struct p2p_card *card = container_of(inode->i_cdev, struct p2p_card,
 					     cdev);
+	struct p2p_file *open;
 
-	/* The file's reference to the cdev is one to the card. */
-	file->private_data = card;
-	return READ_ONCE(card->state) == P2P_CARD_GONE ? -ENODEV : 0;
+	if (READ_ONCE(card->state) == P2P_CARD_GONE)
+		return -ENODEV;
+	open = kzalloc(sizeof(*open), GFP_KERNEL_ACCOUNT);
+	if (!open)
+		return -ENOMEM;
+	open->card = card;
+	open->resets = READ_ONCE(card->resets);
+	file->private_data = open;
+	return 0;
+}
+
+static int card_close(struct inode *inode, struct file *file)
+{
+	struct p2p_file *open = file->private_data;
+
+	p2p_bells_unbind_all(open);
+	kfree(open);
+	return 0;
+}
+
+static __poll_t card_poll(struct file *file, poll_table *table)
+{
+	struct p2p_file *open = file->private_data;
+	struct p2p_card *card = open->card;
+	__poll_t mask = 0;
+
+	poll_wait(file, &card->changed, table);
+	if (READ_ONCE(card->state) == P2P_CARD_GONE)
+		mask |= EPOLLHUP;
+	if (READ_ONCE(card->resets) != open->resets)
+		mask |= EPOLLERR;
+	return mask;
 }
 
 static const struct file_operations card_fops = {
 	.owner = THIS_MODULE,
 	.open = card_open,
+	.release = card_close,
+	.poll = card_poll,
 	.unlocked_ioctl = p2p_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.llseek = noop_llseek,
@@ -106,34 +140,15 @@ struct p2p_card *p2p_card_alloc(struct pci_dev *pdev,
 	card->ops = ops;
 	card->state = P2P_CARD_LIVE;
 	init_rwsem(&card->lock);
-	p2p_pool_init(&card->pool);
+	init_waitqueue_head(&card->changed);
+	p2p_area_init(&card->mem);
+	p2p_area_init(&card->doorbells);
 	mutex_init(&card->mems_lock);
 	INIT_LIST_HEAD(&card->mems);
+	p2p_windows_init(card);
+	p2p_bells_init(card);
+	p2p_control_init(card);
 	return card;
-}
-
-static void withhold(struct p2p_card *card, u32 location, u32 size)
-{
-	if ((location & PCI_MSIX_TABLE_BIR) == card->mem_bar)
-		p2p_pool_withhold(&card->pool, location & PCI_MSIX_TABLE_OFFSET,
-				  size);
-}
-
-/* Who can write the MSI-X table can send any interrupt. */
-static void withhold_msix(struct p2p_card *card)
-{
-	struct pci_dev *pdev = card->pdev;
-	u32 table, pba;
-	u16 control;
-
-	if (!pdev->msix_cap)
-		return;
-	pci_read_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, &control);
-	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_TABLE, &table);
-	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_PBA, &pba);
-	control = (control & PCI_MSIX_FLAGS_QSIZE) + 1;
-	withhold(card, table, control * PCI_MSIX_ENTRY_SIZE);
-	withhold(card, pba, DIV_ROUND_UP(control, 64) * 8);
 }
 
 /**
@@ -148,23 +163,42 @@ static void withhold_msix(struct p2p_card *card)
  */
 int p2p_card_set_memory(struct p2p_card *card, int bar, u64 size)
 {
-	struct pci_dev *pdev = card->pdev;
-	int ret;
+	int ret = p2p_area_set(&card->mem, card, bar, 0, size);
 
-	if (!(pci_resource_flags(pdev, bar) & IORESOURCE_MEM) ||
-	    !PAGE_ALIGNED(pci_resource_start(pdev, bar)) ||
-	    size < P2P_GRANULE || size > pci_resource_len(pdev, bar)) {
-		pci_err(pdev, "BAR %d cannot hold %llu bytes of card memory\n",
-			bar, size);
-		return -EINVAL;
-	}
-	card->mem_bar = bar;
-	card->mem_base = pci_resource_start(pdev, bar);
-	card->caps |= P2PRDMA_CAP_MEM;
-	ret = p2p_pool_fill(&card->pool, size);
-	if (ret)
+	if (ret) {
+		pci_err(card->pdev,
+			"BAR %d cannot hold %llu bytes of card memory\n", bar,
+			size);
 		return ret;
-	withhold_msix(card);
+	}
+	card->caps |= P2PRDMA_CAP_MEM;
+	return 0;
+}
+
+/**
+ * p2p_card_set_doorbells() - say where the card's doorbell pages are
+ * @card: the card, in its driver's start()
+ * @bar: the BAR that holds them
+ * @offset: of page 0 in the BAR
+ * @count: number of pages
+ *
+ * Return: 0, or a negative errno after logging why they cannot be used.
+ */
+int p2p_card_set_doorbells(struct p2p_card *card, int bar, u64 offset,
+			   u64 count)
+{
+	int ret = p2p_area_set(&card->doorbells, card, bar, offset,
+			       count * P2P_GRANULE);
+
+	if (ret) {
+		pci_err(card->pdev,
+			"BAR %d cannot hold %llu doorbell pages at 0x%llx\n",
+			bar, count, offset);
+		return ret;
+	}
+	/* Page 0 is for the owner of the control area. */
+	p2p_pool_set_aside(&card->doorbells.pool, P2P_GRANULE);
+	card->caps |= P2PRDMA_CAP_DOORBELL;
 	return 0;
 }
 
@@ -257,16 +291,23 @@ void p2p_card_exit(struct p2p_card *card)
  * @card: the card; the caller holds its PCI device's device_lock
  * @state: the new state, not P2P_CARD_LIVE
  *
- * On return no mapping, process or importer can reach the card's memory. Waits,
- * without a limit, for importers that cannot be revoked: returning early would
- * let them write to an address that may soon belong to another device.
+ * On return no mapping, process or importer can reach the card's memory, and its
+ * machine nothing through windows. Waits, without a limit, for importers that
+ * cannot be revoked: returning early would let them write to an address that may
+ * soon belong to another device.
  */
 void p2p_card_block(struct p2p_card *card, enum p2p_card_state state)
 {
 	WRITE_ONCE(card->state, state);
+	if (state == P2P_CARD_RESETTING)
+		WRITE_ONCE(card->resets, card->resets + 1);
+	wake_up_all(&card->changed);
 	/* Wait for all that still saw the old state. */
 	down_write(&card->lock);
 	up_write(&card->lock);
+	/* Before a reset stops the count of what is under way. */
+	p2p_windows_shut(card);
+	p2p_bells_stop(card);
 	p2p_mem_revoke_all(card);
 }
 
@@ -277,5 +318,8 @@ void p2p_card_block(struct p2p_card *card, enum p2p_card_state state)
 void p2p_card_unblock(struct p2p_card *card)
 {
 	p2p_mem_restore_all(card);
+	p2p_windows_admit(card);
+	p2p_bells_start(card);
 	WRITE_ONCE(card->state, P2P_CARD_LIVE);
+	wake_up_all(&card->changed);
 }

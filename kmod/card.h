@@ -5,9 +5,17 @@
  *   device_lock(card's PCI device)  probe, remove, reset: held by the core
  *     mmap_lock                     fault and mmap: held by the core
  *       card->lock, for reading     any use of the card's memory or registers
- *         card->mems_lock           the list of exported memory
- *         card->pool.lock           the allocator
- *   dma_resv of a dma-buf           mem->revoked, mem->mapped, mem->pins
+ *         card->control.lock        who has the control area
+ *           card->mems_lock         the list of exported memory
+ *           pool.lock of an area    the allocator
+ *         card->bells.lock          which bell has which eventfd; irqsave
+ *   window->lock                    what is attached to a window
+ *     dma_resv of a dma-buf         mem->revoked, mem->mapped, mem->pins
+ *       regs->lock                  the windows onto HCA registers, p2prdma_ib
+ *         card->windows.lock        which window is enabled; a leaf
+ *
+ * The last two are also taken in mmu notifiers: nothing is allocated under
+ * them, nor is a lock taken under which something is.
  *
  * card->lock is taken for writing only to wait until everybody who saw the old
  * card->state is done (p2p_card_block()), and nothing is done inside. User
@@ -37,12 +45,15 @@
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/rwsem.h>
+#include <linux/wait.h>
 #include <linux/p2prdma.h>
 
-#include "pool.h"
+#include "area.h"
+#include "bell.h"
+#include "control.h"
+#include "window.h"
 
 struct p2p_card;
-struct p2pdma_provider;
 
 /**
  * enum p2p_card_state - whether a card may be used
@@ -66,6 +77,23 @@ enum p2p_card_state {
  * @stop: undo @start; nobody uses the card any more. May be NULL.
  * @reset_done: bring the card back after a function level reset: 0, or a
  *	negative errno if it cannot be used any more. May be NULL.
+ * @ring: write to a doorbell page; with P2PRDMA_CAP_DOORBELL
+ * @window_set: enable a window that is disabled: 0, or -EIO if the card does
+ *	not obey. With P2PRDMA_CAP_WINDOW, like the next two, which may be
+ *	called in atomic context
+ * @window_clear: disable a window
+ * @window_idle: wait until a disabled window has nothing under way: 0, or
+ *	-ETIMEDOUT after about a second
+ * @bells_take: which bells were rung since the last call, as a mask. With
+ *	P2PRDMA_CAP_BELL, like the next one. In interrupt context
+ * @bells_mask: mask of the bells that must not interrupt
+ * @control_set: tell the card's machine where its control area is; with
+ *	P2PRDMA_CAP_CONTROL
+ * @memory_given: tell the card which of its memory devices may access; NULL
+ *	unless the card checks it
+ *
+ * The operations are called only while the card may be used (p2p_card_enter())
+ * or until the part of the module that calls them was stopped.
  */
 struct p2p_card_ops {
 	const char *name;
@@ -73,6 +101,17 @@ struct p2p_card_ops {
 	int (*start)(struct p2p_card *card);
 	void (*stop)(struct p2p_card *card);
 	int (*reset_done)(struct p2p_card *card);
+	void (*ring)(struct p2p_card *card, u32 page);
+	int (*window_set)(struct p2p_card *card, u32 slot, u64 target,
+			  u64 length, u32 access);
+	void (*window_clear)(struct p2p_card *card, u32 slot);
+	int (*window_idle)(struct p2p_card *card, u32 slot);
+	u32 (*bells_take)(struct p2p_card *card);
+	void (*bells_mask)(struct p2p_card *card, u32 mask);
+	void (*control_set)(struct p2p_card *card, u64 offset, u32 size,
+			    u32 epoch);
+	void (*memory_given)(struct p2p_card *card, u64 offset, u64 length,
+			     bool given);
 };
 
 /**
@@ -85,13 +124,16 @@ struct p2p_card_ops {
  * @id: N
  * @lock: see the top of this file
  * @state: changed under the PCI device's device_lock, then @lock is flushed
+ * @resets: how often it was reset; changed like @state
+ * @changed: woken when @state or @resets changes
  * @caps: mask of enum p2prdma_cap; constant once registered
- * @mem_bar: BAR that holds the memory; valid if @caps has P2PRDMA_CAP_MEM
- * @mem_base: CPU physical address of the memory's first byte
- * @provider: the kernel's handle on that BAR; NULL without P2PRDMA_CAP_P2PDMA
- * @pool: what of the memory is allocated
+ * @mem: its memory; with P2PRDMA_CAP_MEM
+ * @doorbells: its doorbell pages; with P2PRDMA_CAP_DOORBELL
  * @mems_lock: guards @mems
- * @mems: all exported memory, struct p2p_mem
+ * @mems: all of both that is exported, struct p2p_mem
+ * @windows: with P2PRDMA_CAP_WINDOW
+ * @bells: with P2PRDMA_CAP_BELL
+ * @control: with P2PRDMA_CAP_CONTROL
  */
 struct p2p_card {
 	struct device dev;
@@ -102,13 +144,26 @@ struct p2p_card {
 	int id;
 	struct rw_semaphore lock;
 	enum p2p_card_state state;
+	unsigned int resets;
+	wait_queue_head_t changed;
 	u64 caps;
-	int mem_bar;
-	phys_addr_t mem_base;
-	struct p2pdma_provider *provider;
-	struct p2p_pool pool;
+	struct p2p_area mem;
+	struct p2p_area doorbells;
 	struct mutex mems_lock;
 	struct list_head mems;
+	struct p2p_windows windows;
+	struct p2p_bells bells;
+	struct p2p_control control;
+};
+
+/**
+ * struct p2p_file - an open /dev/p2prdma/cardN
+ * @card: the card; the file's reference to the cdev is one to it
+ * @resets: how often the card had been reset then
+ */
+struct p2p_file {
+	struct p2p_card *card;
+	unsigned int resets;
 };
 
 /* card.c */
@@ -117,6 +172,8 @@ void p2p_card_class_exit(void);
 struct p2p_card *p2p_card_alloc(struct pci_dev *pdev,
 				const struct p2p_card_ops *ops);
 int p2p_card_set_memory(struct p2p_card *card, int bar, u64 size);
+int p2p_card_set_doorbells(struct p2p_card *card, int bar, u64 offset,
+			   u64 count);
 int p2p_card_register(struct p2p_card *card);
 void p2p_card_unregister(struct p2p_card *card);
 int p2p_card_usable(struct p2p_card *card);

@@ -42,7 +42,10 @@ static inline bool dma_buf_attach_revocable(struct dma_buf_attachment *attach)
 }
 #endif
 
-#ifndef P2PRDMA_HAVE_INVALIDATE
+#ifdef P2PRDMA_HAVE_INVALIDATE
+#define P2P_INVALIDATE_OP invalidate_mappings
+#else
+#define P2P_INVALIDATE_OP move_notify
 static inline void dma_buf_invalidate_mappings(struct dma_buf *dmabuf)
 {
 	dma_buf_move_notify(dmabuf);

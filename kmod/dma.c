@@ -16,9 +16,15 @@
 
 #if P2P_HAVE_PROVIDER
 
+static int find_provider(struct p2p_card *card, struct p2p_area *area)
+{
+	area->provider = pcim_p2pdma_provider(card->pdev, area->bar);
+	return area->provider ? 0 : -EOPNOTSUPP;
+}
+
 /**
  * p2p_dma_init() - take part in the kernel's peer-to-peer DMA
- * @card: a card whose memory is known, before it is registered
+ * @card: a card whose areas are known, before it is registered
  *
  * The provider lives until remove() has returned.
  *
@@ -28,16 +34,19 @@ int p2p_dma_init(struct p2p_card *card)
 {
 	int ret;
 
-	if (!(card->caps & P2PRDMA_CAP_MEM))
+	if (!(card->caps & (P2PRDMA_CAP_MEM | P2PRDMA_CAP_DOORBELL)))
 		return 0;
 	ret = pcim_p2pdma_init(card->pdev);
 	if (ret) {
 		pci_err(card->pdev, "no peer-to-peer DMA: error %d\n", ret);
 		return ret;
 	}
-	card->provider = pcim_p2pdma_provider(card->pdev, card->mem_bar);
-	if (!card->provider)
-		return -EOPNOTSUPP;
+	if (card->caps & P2PRDMA_CAP_MEM)
+		ret = find_provider(card, &card->mem);
+	if (!ret && card->caps & P2PRDMA_CAP_DOORBELL)
+		ret = find_provider(card, &card->doorbells);
+	if (ret)
+		return ret;
 	card->caps |= P2PRDMA_CAP_P2PDMA;
 	if (P2P_HAVE_REVOCABLE)
 		card->caps |= P2PRDMA_CAP_REVOKE;
@@ -53,7 +62,7 @@ static struct sg_table *dma_map(struct p2p_mem *mem,
 		.len = mem->size,
 	};
 
-	return dma_buf_phys_vec_to_sgt(attach, mem->card->provider, &vec, 1,
+	return dma_buf_phys_vec_to_sgt(attach, mem->area->provider, &vec, 1,
 				       mem->size, dir);
 }
 
@@ -162,6 +171,12 @@ static int dma_check_importer(struct p2p_mem *mem,
 {
 	struct p2p_card *card = mem->card;
 
+	if (!mem->kind->importable) {
+		dev_warn_ratelimited(&card->dev,
+				     "refused to %s: no device imports %s\n",
+				     dev_name(attach->dev), mem->kind->name);
+		return -EOPNOTSUPP;
+	}
 	if (!attach->peer2peer) {
 		dev_warn_ratelimited(&card->dev,
 				     "refused to %s: its driver does not accept peer-to-peer memory\n",
@@ -281,8 +296,15 @@ bool p2p_dma_is_mapped(const struct dma_buf_attachment *attach)
  */
 void p2p_dma_invalidate(struct p2p_mem *mem)
 {
+	struct dma_buf_attachment *attach;
+
 	dma_resv_assert_held(mem->dmabuf->resv);
-	/* Old kernels have importers that only complain when they are pinned. */
-	if (P2P_HAVE_REVOCABLE || !mem->pins)
+	if (P2P_HAVE_REVOCABLE || !mem->pins) {
 		dma_buf_invalidate_mappings(mem->dmabuf);
+		return;
+	}
+	/* Old kernels have importers that only complain when they are pinned. */
+	list_for_each_entry(attach, &mem->dmabuf->attachments, node)
+		if (attach->importer_ops == &p2p_window_attach_ops)
+			p2p_window_attach_ops.P2P_INVALIDATE_OP(attach);
 }

@@ -10,7 +10,10 @@
 #include <linux/overflow.h>
 #include <linux/uaccess.h>
 
+#include <linux/p2prdma_control.h>
+
 #include "card.h"
+#include "doorbell.h"
 #include "memory.h"
 #include "reach.h"
 
@@ -20,12 +23,20 @@
  * @info: of P2PRDMA_GET_INFO
  * @alloc: of P2PRDMA_MEM_ALLOC
  * @reach: of P2PRDMA_REACH
+ * @window: of P2PRDMA_WINDOW_OPEN
+ * @doorbell: of P2PRDMA_DOORBELL_OPEN
+ * @event: of P2PRDMA_EVENT_BIND
+ * @control: of P2PRDMA_CONTROL_OPEN
  */
 union ioctl_args {
 	u32 size;
 	struct p2prdma_get_info info;
 	struct p2prdma_mem_alloc alloc;
 	struct p2prdma_query_reach reach;
+	struct p2prdma_window_open window;
+	struct p2prdma_doorbell_open doorbell;
+	struct p2prdma_event_bind event;
+	struct p2prdma_control_open control;
 };
 
 /**
@@ -33,15 +44,15 @@ union ioctl_args {
  * @card: the card
  * @file: the caller's open file
  * @args: the kernel's copy of the argument
- * @dmabuf: set by a handler that creates a descriptor; published, or released
- *	if the result cannot be copied out
- * @fd: the number reserved for @dmabuf
+ * @made: set by a handler that creates a descriptor; published, or released if
+ *	the result cannot be copied out
+ * @fd: the number reserved for @made
  */
 struct ioctl_call {
 	struct p2p_card *card;
 	struct file *file;
 	union ioctl_args args;
-	struct dma_buf *dmabuf;
+	struct file *made;
 	int fd;
 };
 
@@ -52,9 +63,9 @@ static void fill_info(struct p2p_card *card, struct p2prdma_get_info *info)
 	info->abi_version = P2PRDMA_ABI_VERSION;
 	info->numa_node = dev_to_node(&pdev->dev);
 	info->capabilities = card->caps;
-	info->mem_size = p2p_pool_size(&card->pool);
-	info->mem_free = p2p_pool_available(&card->pool);
-	info->mem_largest_free = p2p_pool_largest(&card->pool);
+	info->mem_size = p2p_pool_size(&card->mem.pool);
+	info->mem_free = p2p_pool_available(&card->mem.pool);
+	info->mem_largest_free = p2p_pool_largest(&card->mem.pool);
 	info->mem_granule = P2P_GRANULE;
 	info->pci_domain = pci_domain_nr(pdev->bus);
 	info->pci_bus = pdev->bus->number;
@@ -102,44 +113,55 @@ static int check_alloc(struct p2p_card *card,
 	return 0;
 }
 
-static int export_alloc(struct ioctl_call *call)
+/* A handler for an ioctl that creates a descriptor: make() does the rest. */
+static int make_file(struct ioctl_call *call,
+		     struct file *(*make)(struct ioctl_call *call))
 {
+	struct file *file;
+
+	if (!(call->file->f_mode & FMODE_WRITE))
+		return -EACCES;
+	call->fd = get_unused_fd_flags(O_CLOEXEC);
+	if (call->fd < 0)
+		return call->fd;
+	file = make(call);
+	if (IS_ERR(file)) {
+		put_unused_fd(call->fd);
+		return PTR_ERR(file);
+	}
+	call->made = file;
+	return 0;
+}
+
+static struct file *file_of(struct dma_buf *dmabuf)
+{
+	return IS_ERR(dmabuf) ? ERR_CAST(dmabuf) : dmabuf->file;
+}
+
+static struct file *make_memory(struct ioctl_call *call)
+{
+	struct p2prdma_mem_alloc *alloc = &call->args.alloc;
 	struct dma_buf *dmabuf;
 	int ret;
 
 	ret = p2p_card_enter(call->card);
 	if (ret)
-		return ret;
-	dmabuf = p2p_mem_export(call->card, &call->args.alloc);
+		return ERR_PTR(ret);
+	dmabuf = p2p_mem_alloc(call->card, alloc);
 	p2p_card_exit(call->card);
-	if (IS_ERR(dmabuf))
-		return PTR_ERR(dmabuf);
-	call->dmabuf = dmabuf;
-	return 0;
+	if (!IS_ERR(dmabuf)) {
+		alloc->length = dmabuf->size;
+		alloc->card_offset = p2p_mem_card_offset(dmabuf);
+		alloc->fd = call->fd;
+	}
+	return file_of(dmabuf);
 }
 
 static int mem_alloc(struct ioctl_call *call)
 {
-	struct p2prdma_mem_alloc *alloc = &call->args.alloc;
-	int ret;
+	int ret = check_alloc(call->card, &call->args.alloc);
 
-	if (!(call->file->f_mode & FMODE_WRITE))
-		return -EACCES;
-	ret = check_alloc(call->card, alloc);
-	if (ret)
-		return ret;
-	call->fd = get_unused_fd_flags(O_CLOEXEC);
-	if (call->fd < 0)
-		return call->fd;
-	ret = export_alloc(call);
-	if (ret) {
-		put_unused_fd(call->fd);
-		return ret;
-	}
-	alloc->length = call->dmabuf->size;
-	alloc->fd = call->fd;
-	alloc->card_offset = p2p_mem_card_offset(call->dmabuf);
-	return 0;
+	return ret ? ret : make_file(call, make_memory);
 }
 
 static int query_reach(struct ioctl_call *call)
@@ -155,6 +177,114 @@ static int query_reach(struct ioctl_call *call)
 	ret = p2p_reach_query(call->card, reach);
 	p2p_card_exit(call->card);
 	return ret;
+}
+
+static int check_window(struct p2p_card *card,
+			const struct p2prdma_window_open *window)
+{
+	u32 known = P2PRDMA_ACCESS_READ | P2PRDMA_ACCESS_WRITE;
+
+	if (window->flags || !(card->caps & P2PRDMA_CAP_WINDOW))
+		return -EOPNOTSUPP;
+	if (!window->access || window->access & ~known)
+		return -EINVAL;
+	if (!window->length || window->length > card->windows.slot_size)
+		return -EINVAL;
+	return p2p_card_usable(card);
+}
+
+static struct file *make_window(struct ioctl_call *call)
+{
+	call->args.window.fd = call->fd;
+	return p2p_window_open(call->card, &call->args.window);
+}
+
+static int window_open(struct ioctl_call *call)
+{
+	int ret = check_window(call->card, &call->args.window);
+
+	return ret ? ret : make_file(call, make_window);
+}
+
+static int check_doorbell(struct p2p_card *card,
+			  const struct p2prdma_doorbell_open *doorbell)
+{
+	if (doorbell->flags & ~P2PRDMA_DOORBELL_CONTROL ||
+	    !(card->caps & P2PRDMA_CAP_DOORBELL))
+		return -EOPNOTSUPP;
+	if (doorbell->policy > P2PRDMA_POLICY_REVOCABLE)
+		return -EINVAL;
+	if (doorbell->policy == P2PRDMA_POLICY_REVOCABLE &&
+	    !(card->caps & P2PRDMA_CAP_REVOKE))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+static struct file *make_doorbell(struct ioctl_call *call)
+{
+	struct dma_buf *dmabuf;
+	int ret;
+
+	ret = p2p_card_enter(call->card);
+	if (ret)
+		return ERR_PTR(ret);
+	call->args.doorbell.fd = call->fd;
+	dmabuf = p2p_doorbell_open(call->card, &call->args.doorbell);
+	p2p_card_exit(call->card);
+	return file_of(dmabuf);
+}
+
+static int doorbell_open(struct ioctl_call *call)
+{
+	int ret = check_doorbell(call->card, &call->args.doorbell);
+
+	return ret ? ret : make_file(call, make_doorbell);
+}
+
+static int event_bind(struct ioctl_call *call)
+{
+	struct p2prdma_event_bind *event = &call->args.event;
+	int ret;
+
+	if (!(call->file->f_mode & FMODE_WRITE))
+		return -EACCES;
+	if (event->flags || !(call->card->caps & P2PRDMA_CAP_BELL))
+		return -EOPNOTSUPP;
+	if (event->bell >= P2P_BELLS)
+		return -EINVAL;
+	ret = p2p_card_enter(call->card);
+	if (ret)
+		return ret;
+	ret = p2p_bell_bind(call->file->private_data, event->bell,
+			    event->eventfd);
+	p2p_card_exit(call->card);
+	return ret;
+}
+
+static struct file *make_control(struct ioctl_call *call)
+{
+	struct p2prdma_control_open *control = &call->args.control;
+	struct dma_buf *dmabuf;
+	int ret;
+
+	ret = p2p_card_enter(call->card);
+	if (ret)
+		return ERR_PTR(ret);
+	control->fd = call->fd;
+	control->length = P2PRDMA_CONTROL_SIZE;
+	dmabuf = p2p_control_open(call->card, &control->epoch);
+	p2p_card_exit(call->card);
+	return file_of(dmabuf);
+}
+
+static int control_open(struct ioctl_call *call)
+{
+	struct p2prdma_control_open *control = &call->args.control;
+
+	if (control->flags || control->__reserved ||
+	    !(call->card->caps & P2PRDMA_CAP_CONTROL))
+		return -EOPNOTSUPP;
+	return make_file(call, make_control);
 }
 
 /**
@@ -181,6 +311,14 @@ static const struct ioctl_op ioctl_ops[] = {
 		 mem_alloc),
 	IOCTL_OP(P2PRDMA_REACH, struct p2prdma_query_reach, __reserved,
 		 query_reach),
+	IOCTL_OP(P2PRDMA_WINDOW_OPEN, struct p2prdma_window_open, slot_size,
+		 window_open),
+	IOCTL_OP(P2PRDMA_DOORBELL_OPEN, struct p2prdma_doorbell_open, length,
+		 doorbell_open),
+	IOCTL_OP(P2PRDMA_EVENT_BIND, struct p2prdma_event_bind, eventfd,
+		 event_bind),
+	IOCTL_OP(P2PRDMA_CONTROL_OPEN, struct p2prdma_control_open, __reserved,
+		 control_open),
 };
 
 static const struct ioctl_op *find_op(unsigned int cmd)
@@ -222,16 +360,16 @@ static int copy_args_out(const struct ioctl_op *op, union ioctl_args *args,
 static void publish(struct ioctl_call *call)
 {
 	/* Another thread may close it at once: nothing may follow. */
-	if (call->dmabuf)
-		fd_install(call->fd, call->dmabuf->file);
+	if (call->made)
+		fd_install(call->fd, call->made);
 }
 
 static void withdraw(struct ioctl_call *call)
 {
-	if (!call->dmabuf)
+	if (!call->made)
 		return;
 	put_unused_fd(call->fd);
-	dma_buf_put(call->dmabuf);
+	fput(call->made);
 }
 
 /**
@@ -244,7 +382,8 @@ static void withdraw(struct ioctl_call *call)
  */
 long p2p_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct ioctl_call call = { .card = file->private_data, .file = file };
+	struct p2p_file *open = file->private_data;
+	struct ioctl_call call = { .card = open->card, .file = file };
 	const struct ioctl_op *op = find_op(cmd);
 	void __user *user = (void __user *)arg;
 	int ret;

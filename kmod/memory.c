@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Card memory: allocated, zeroed, exported as a dma-buf, revoked.
+ * Ranges of a card's BARs, above all its memory: allocated, zeroed, exported as
+ * dma-bufs, revoked.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
@@ -31,12 +32,12 @@
  */
 phys_addr_t p2p_mem_phys(const struct p2p_mem *mem)
 {
-	return mem->card->mem_base + mem->offset;
+	return mem->area->base + mem->offset;
 }
 
 /**
  * p2p_mem_card_offset() - where the memory lies in the card's
- * @dmabuf: what p2p_mem_export() returned
+ * @dmabuf: what p2p_mem_alloc() returned
  *
  * Return: the offset of its first byte, as the card's own machine counts.
  */
@@ -104,8 +105,24 @@ static void mem_unreserve_cache(struct p2p_mem *mem)
 	mem->cache_reserved = false;
 }
 
-static struct p2p_mem *mem_alloc(struct p2p_card *card,
-				 const struct p2prdma_mem_alloc *args)
+/*
+ * A card that checks what devices access is told what they may: a range from
+ * before its export until no importer has it mapped any more.
+ */
+static void mem_tell_locked(struct p2p_mem *mem, bool given)
+{
+	struct p2p_card *card = mem->card;
+
+	lockdep_assert_held(&card->mems_lock);
+	if (!card->ops->memory_given || mem->area != &card->mem ||
+	    !mem->kind->importable || mem->given == given)
+		return;
+	mem->given = given;
+	card->ops->memory_given(card, mem->offset, mem->size, given);
+}
+
+static struct p2p_mem *mem_create(struct p2p_card *card,
+				  const struct p2p_mem_range *range)
 {
 	struct p2p_mem *mem = kzalloc(sizeof(*mem), GFP_KERNEL_ACCOUNT);
 	int ret;
@@ -113,69 +130,69 @@ static struct p2p_mem *mem_alloc(struct p2p_card *card,
 	if (!mem)
 		return ERR_PTR(-ENOMEM);
 	mem->card = card;
-	mem->size = ALIGN(args->length, P2P_GRANULE);
-	mem->cache = args->cache;
-	mem->policy = args->policy;
+	mem->area = range->area;
+	mem->kind = range->kind;
+	mem->offset = range->offset;
+	mem->size = range->size;
+	mem->cache = range->cache;
+	mem->policy = range->policy;
 	init_waitqueue_head(&mem->unmapped);
 
-	ret = p2p_pool_alloc(&card->pool, mem->size, args->alignment,
-			     &mem->offset);
-	if (ret)
-		goto err_free;
 	ret = mem_reserve_cache(mem);
-	if (ret)
-		goto err_pool;
+	if (ret) {
+		kfree(mem);
+		return ERR_PTR(ret);
+	}
 	mem->owner = get_pid(task_tgid(current));
 	get_task_comm(mem->owner_comm, current->group_leader);
 	get_device(&card->dev);
 	return mem;
-
-err_pool:
-	p2p_pool_free(&card->pool, mem->offset, mem->size);
-err_free:
-	kfree(mem);
-	return ERR_PTR(ret);
 }
 
-static void mem_free(struct p2p_mem *mem)
+static void mem_destroy(struct p2p_mem *mem)
 {
-	p2p_pool_free(&mem->card->pool, mem->offset, mem->size);
 	put_pid(mem->owner);
 	put_device(&mem->card->dev);
 	kfree(mem);
 }
 
-/**
- * p2p_mem_export() - allocate card memory and export it
- * @card: the card; the caller is between p2p_card_enter() and p2p_card_exit()
- * @args: checked length, alignment, cache and policy
- *
- * Return: a dma-buf of zeroed memory, to be released by dma_buf_put(); or an
- * ERR_PTR: -ENOSPC, -ENOMEM, -ENFILE, -EINTR, -ENODEV or -EBUSY.
- */
-struct dma_buf *p2p_mem_export(struct p2p_card *card,
-			       const struct p2prdma_mem_alloc *args)
+static struct dma_buf *mem_make_dmabuf(struct p2p_mem *mem)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
-	struct dma_buf *dmabuf;
-	struct p2p_mem *mem;
-	int ret;
-
-	mem = mem_alloc(card, args);
-	if (IS_ERR(mem))
-		return ERR_CAST(mem);
-	ret = mem_zero(mem);
-	if (ret)
-		goto err_free;
 
 	info.ops = &p2p_dma_buf_ops;
 	info.size = mem->size;
 	info.flags = O_RDWR | O_CLOEXEC;
 	info.priv = mem;
-	dmabuf = dma_buf_export(&info);
+	return dma_buf_export(&info);
+}
+
+/**
+ * p2p_mem_export() - export a range of the card
+ * @card: the card; the caller is between p2p_card_enter() and p2p_card_exit()
+ * @range: the range, which is the caller's until this succeeds, then its kind's
+ *	released() gives it back
+ *
+ * Return: a dma-buf, to be released by dma_buf_put(); or an ERR_PTR: -ENOMEM,
+ * -ENFILE, -EINTR, -ENODEV or -EBUSY.
+ */
+struct dma_buf *p2p_mem_export(struct p2p_card *card,
+			       const struct p2p_mem_range *range)
+{
+	struct dma_buf *dmabuf;
+	struct p2p_mem *mem;
+	int ret;
+
+	mem = mem_create(card, range);
+	if (IS_ERR(mem))
+		return ERR_CAST(mem);
+	ret = range->kind->zeroed ? mem_zero(mem) : 0;
+	if (ret)
+		goto err_destroy;
+	dmabuf = mem_make_dmabuf(mem);
 	if (IS_ERR(dmabuf)) {
 		ret = PTR_ERR(dmabuf);
-		goto err_free;
+		goto err_destroy;
 	}
 
 	/*
@@ -185,13 +202,57 @@ struct dma_buf *p2p_mem_export(struct p2p_card *card,
 	mutex_lock(&card->mems_lock);
 	mem->dmabuf = dmabuf;
 	list_add_tail(&mem->card_node, &card->mems);
+	mem_tell_locked(mem, true);
 	mutex_unlock(&card->mems_lock);
 	return dmabuf;
 
-err_free:
+err_destroy:
 	mem_unreserve_cache(mem);
-	mem_free(mem);
+	mem_destroy(mem);
 	return ERR_PTR(ret);
+}
+
+static void memory_released(struct p2p_mem *mem)
+{
+	p2p_pool_free(&mem->area->pool, mem->offset, mem->size);
+}
+
+static const struct p2p_mem_kind memory_kind = {
+	.name = "card memory",
+	.importable = true,
+	.zeroed = true,
+	.released = memory_released,
+};
+
+/**
+ * p2p_mem_alloc() - allocate card memory and export it
+ * @card: the card; the caller is between p2p_card_enter() and p2p_card_exit()
+ * @args: checked length, alignment, cache and policy
+ *
+ * Return: a dma-buf of zeroed memory, to be released by dma_buf_put(); or an
+ * ERR_PTR: -ENOSPC, -ENOMEM, -ENFILE, -EINTR, -ENODEV or -EBUSY.
+ */
+struct dma_buf *p2p_mem_alloc(struct p2p_card *card,
+			      const struct p2prdma_mem_alloc *args)
+{
+	struct p2p_pool *pool = &card->mem.pool;
+	struct p2p_mem_range range = {
+		.area = &card->mem,
+		.kind = &memory_kind,
+		.size = ALIGN(args->length, P2P_GRANULE),
+		.cache = args->cache,
+		.policy = args->policy,
+	};
+	struct dma_buf *dmabuf;
+	int ret;
+
+	ret = p2p_pool_alloc(pool, range.size, args->alignment, &range.offset);
+	if (ret)
+		return ERR_PTR(ret);
+	dmabuf = p2p_mem_export(card, &range);
+	if (IS_ERR(dmabuf))
+		p2p_pool_free(pool, range.offset, range.size);
+	return dmabuf;
 }
 
 /**
@@ -203,12 +264,20 @@ err_free:
 void p2p_mem_release(struct dma_buf *dmabuf)
 {
 	struct p2p_mem *mem = dmabuf->priv;
+	struct p2p_card *card = mem->card;
+	bool usable = !p2p_card_enter(card);
 
-	mutex_lock(&mem->card->mems_lock);
+	mutex_lock(&card->mems_lock);
 	list_del(&mem->card_node);
 	mem_unreserve_cache(mem);
-	mutex_unlock(&mem->card->mems_lock);
-	mem_free(mem);
+	/* If it is not usable, p2p_mem_revoke_all() tells. */
+	if (usable)
+		mem_tell_locked(mem, false);
+	mutex_unlock(&card->mems_lock);
+	if (usable)
+		p2p_card_exit(card);
+	mem->kind->released(mem);
+	mem_destroy(mem);
 }
 
 /*
@@ -261,8 +330,9 @@ static void mem_announce(struct p2p_mem *mem)
 	list_for_each_entry(attach, &dmabuf->attachments, node)
 		if (p2p_dma_is_mapped(attach))
 			dev_warn_ratelimited(&mem->card->dev,
-					     "waiting for %s to let go of %llu bytes of card memory that process %d (%s) allocated\n",
+					     "waiting for %s to let go of %llu bytes of %s that process %d (%s) allocated\n",
 					     dev_name(attach->dev), mem->size,
+					     mem->kind->name,
 					     pid_nr(mem->owner),
 					     mem->owner_comm);
 	dma_resv_unlock(dmabuf->resv);
@@ -312,14 +382,18 @@ static void mem_send_uevent(struct p2p_card *card)
 	kobject_uevent_env(&card->dev.kobj, KOBJ_CHANGE, env);
 }
 
-/* The addresses may belong to another device soon: nothing may be left there. */
-static void mem_unreserve_all(struct p2p_card *card)
+static void mem_take_back_all(struct p2p_card *card)
 {
+	bool gone = p2p_card_usable(card) == -ENODEV;
 	struct p2p_mem *mem;
 
 	mutex_lock(&card->mems_lock);
-	list_for_each_entry(mem, &card->mems, card_node)
-		mem_unreserve_cache(mem);
+	list_for_each_entry(mem, &card->mems, card_node) {
+		mem_tell_locked(mem, false);
+		/* The addresses may belong to another device soon. */
+		if (gone)
+			mem_unreserve_cache(mem);
+	}
 	mutex_unlock(&card->mems_lock);
 }
 
@@ -344,8 +418,7 @@ void p2p_mem_revoke_all(struct p2p_card *card)
 		mem_send_uevent(card);
 	mem_wait_unmapped_all(&held);
 	mem_drop_all(&held);
-	if (p2p_card_usable(card) == -ENODEV)
-		mem_unreserve_all(card);
+	mem_take_back_all(card);
 }
 
 /**
@@ -359,6 +432,9 @@ void p2p_mem_restore_all(struct p2p_card *card)
 
 	mem_hold_all(card, &held);
 	list_for_each_entry(mem, &held, held_node) {
+		mutex_lock(&card->mems_lock);
+		mem_tell_locked(mem, true);
+		mutex_unlock(&card->mems_lock);
 		dma_resv_lock(mem->dmabuf->resv, NULL);
 		mem->revoked = false;
 		dma_resv_unlock(mem->dmabuf->resv);

@@ -72,6 +72,41 @@ void p2p_pool_withhold(struct p2p_pool *pool, u64 offset, u64 size)
 }
 
 /**
+ * p2p_pool_set_aside() - keep the first bytes for those who ask for them
+ * @pool: the pool, before its first allocation
+ * @size: bytes, a multiple of the granule
+ */
+void p2p_pool_set_aside(struct p2p_pool *pool, u64 size)
+{
+	pool->aside = size / P2P_GRANULE;
+}
+
+/**
+ * p2p_pool_take() - take a particular range
+ * @pool: the pool
+ * @offset: of the range, a multiple of the granule
+ * @size: bytes, a multiple of the granule; the range lies inside the pool
+ *
+ * Return: 0, or -EBUSY if any of it is in use.
+ */
+int p2p_pool_take(struct p2p_pool *pool, u64 offset, u64 size)
+{
+	unsigned long first = offset / P2P_GRANULE;
+	unsigned long end = first + size / P2P_GRANULE;
+	int ret = -EBUSY;
+
+	mutex_lock(&pool->lock);
+	if (find_next_bit(pool->used, end, first) < end)
+		goto out;
+	bitmap_set(pool->used, first, end - first);
+	pool->free -= end - first;
+	ret = 0;
+out:
+	mutex_unlock(&pool->lock);
+	return ret;
+}
+
+/**
  * p2p_pool_alloc() - take a free range
  * @pool: the pool
  * @size: bytes, a multiple of the granule and not 0
@@ -90,8 +125,8 @@ int p2p_pool_alloc(struct p2p_pool *pool, u64 size, u64 alignment, u64 *offset)
 	mutex_lock(&pool->lock);
 	if (count > pool->free)
 		goto out;
-	first = bitmap_find_next_zero_area(pool->used, pool->granules, 0, count,
-					   mask);
+	first = bitmap_find_next_zero_area(pool->used, pool->granules,
+					   pool->aside, count, mask);
 	if (first >= pool->granules)
 		goto out;
 	bitmap_set(pool->used, first, count);
@@ -129,6 +164,17 @@ u64 p2p_pool_size(struct p2p_pool *pool)
 }
 
 /**
+ * p2p_pool_in_use() - bytes that are given out now
+ * @pool: the pool
+ *
+ * Return: bytes, a multiple of the granule.
+ */
+u64 p2p_pool_in_use(struct p2p_pool *pool)
+{
+	return p2p_pool_size(pool) - p2p_pool_available(pool);
+}
+
+/**
  * p2p_pool_available() - bytes that are free now
  * @pool: the pool
  *
@@ -150,7 +196,8 @@ u64 p2p_pool_largest(struct p2p_pool *pool)
 	unsigned long start, end, largest = 0;
 
 	mutex_lock(&pool->lock);
-	for_each_clear_bitrange(start, end, pool->used, pool->granules)
+	start = pool->aside;
+	for_each_clear_bitrange_from(start, end, pool->used, pool->granules)
 		largest = max(largest, end - start);
 	mutex_unlock(&pool->lock);
 	return (u64)largest * P2P_GRANULE;

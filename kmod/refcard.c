@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Card driver "refcard": the reference card of Documentation/refcard.rst.
+ * Card driver "refcard": the reference card of Documentation/refcard.rst. This is
+ * its way up and down; refcard_ops.c is what happens in between.
  */
-#include <linux/bitfield.h>
+#include <linux/dma-mapping.h>
 #include <linux/iopoll.h>
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -10,46 +11,14 @@
 #include <linux/sysfs.h>
 
 #include "card.h"
+#include "refcard.h"
 
 #define REFCARD_REG_BAR 0
 #define REFCARD_MEM_BAR 2
 
-#define REG_MAGIC	0x00
-#define  MAGIC_VALUE	0x43523250
-#define REG_VERSION	0x04
-#define  VERSION_MAJOR	GENMASK(31, 16)
-#define  VERSION_MINOR	GENMASK(15, 0)
-#define  MAJOR_KNOWN	1
-#define REG_CAPS	0x08
-#define  CAPS_MEM	BIT(0)
-#define  CAPS_DOORBELL	BIT(1)
-#define REG_STATUS	0x0c
-#define  STATUS_READY	BIT(0)
-#define  STATUS_FAULT	BIT(1)
-#define REG_SERIAL	0x10
-#define REG_MEM_SIZE	0x18
-#define REG_DB_OFFSET	0x20
-#define REG_DB_COUNT	0x24
-#define REG_SCRATCH	0x28
-#define REG_DB_MASK	0x30
-#define REG_END		0x34
-
-#define DB_PAGE_SIZE	4096
-#define MSIX_VECTORS	8
-
 /* How long a card may take until it is ready, and how often it is asked. */
 #define READY_TIMEOUT_US (5 * USEC_PER_SEC)
 #define READY_POLL_US 10000
-
-/**
- * struct refcard - the driver's view of a reference card
- * @regs: BAR 0
- * @serial: its number; constant
- */
-struct refcard {
-	void __iomem *regs;
-	u64 serial;
-};
 
 static u64 read_reg64(struct refcard *ref, u32 reg)
 {
@@ -91,6 +60,7 @@ static int check_identity(struct pci_dev *pdev, struct refcard *ref)
 			FIELD_GET(VERSION_MINOR, version), MAJOR_KNOWN);
 		return -ENODEV;
 	}
+	ref->minor = FIELD_GET(VERSION_MINOR, version);
 	return 0;
 }
 
@@ -147,7 +117,7 @@ static int start_memory(struct p2p_card *card, struct refcard *ref)
 {
 	u64 size = read_reg64(ref, REG_MEM_SIZE);
 
-	if (!(readl(ref->regs + REG_CAPS) & CAPS_MEM))
+	if (!(ref->caps & CAPS_MEM))
 		return 0;
 	if (!IS_ALIGNED(size, 4096)) {
 		pci_err(card->pdev, "MEM_SIZE %llu is no multiple of 4096\n",
@@ -157,29 +127,106 @@ static int start_memory(struct p2p_card *card, struct refcard *ref)
 	return p2p_card_set_memory(card, REFCARD_MEM_BAR, size);
 }
 
-/* Doorbells are used only if all their pages lie behind the registers. */
-static void start_doorbells(struct p2p_card *card, struct refcard *ref)
+static bool has_windows(struct refcard *ref)
 {
+	return ref->caps & CAPS_WINDOW;
+}
+
+static int start_doorbells(struct p2p_card *card, struct refcard *ref)
+{
+	u64 registers = has_windows(ref) ? REG_WINDOWS_END : DB_PAGE_SIZE;
 	u64 offset = readl(ref->regs + REG_DB_OFFSET);
 	u64 count = readl(ref->regs + REG_DB_COUNT);
-	u64 length = pci_resource_len(card->pdev, REFCARD_REG_BAR);
+	int ret;
 
-	if (!(readl(ref->regs + REG_CAPS) & CAPS_DOORBELL) || !count)
-		return;
-	if (offset < DB_PAGE_SIZE || !IS_ALIGNED(offset, DB_PAGE_SIZE) ||
-	    offset + count * DB_PAGE_SIZE > length) {
-		pci_warn(card->pdev,
-			 "no doorbells: %llu pages at 0x%llx do not fit BAR %d\n",
-			 count, offset, REFCARD_REG_BAR);
-		return;
+	/* With larger pages a mapping would show more than one doorbell. */
+	if (!(ref->caps & CAPS_DOORBELL) || !count || PAGE_SIZE != DB_PAGE_SIZE)
+		return 0;
+	if (offset < registers) {
+		pci_err(card->pdev,
+			"doorbell page 0 at 0x%llx is among the registers\n",
+			offset);
+		return -EINVAL;
 	}
-	if (pci_alloc_irq_vectors(card->pdev, 1, MSIX_VECTORS, PCI_IRQ_MSIX) <
-	    0) {
-		pci_warn(card->pdev, "no doorbells: no MSI-X vectors\n");
-		return;
+	ret = p2p_card_set_doorbells(card, REFCARD_REG_BAR, offset, count);
+	if (!ret)
+		ref->doorbells = ref->regs + offset;
+	return ret;
+}
+
+/* Whoever had the card before may have left some open. */
+static int close_all_windows(struct p2p_card *card)
+{
+	u32 slot;
+
+	for (slot = 0; slot < card->windows.count; slot++) {
+		refcard_window_clear(card, slot);
+		if (refcard_window_idle(card, slot)) {
+			pci_err(card->pdev, "window %u does not become idle\n",
+				slot);
+			return -EIO;
+		}
 	}
-	pci_set_master(card->pdev);
-	card->caps |= P2PRDMA_CAP_DOORBELL;
+	return 0;
+}
+
+static int start_windows(struct p2p_card *card, struct refcard *ref)
+{
+	u32 caps = readl(ref->regs + REG_WIN_CAPS);
+	u32 count = FIELD_GET(WIN_COUNT, caps);
+	u32 shift = FIELD_GET(WIN_SLOT_SHIFT, caps);
+
+	if (count > P2P_WINDOWS_MAX || shift < PAGE_SHIFT || shift > 56) {
+		pci_err(card->pdev,
+			"WIN_CAPS 0x%08x: at most %d windows, of 2^%d to 2^56 bytes\n",
+			caps, P2P_WINDOWS_MAX, PAGE_SHIFT);
+		return -EINVAL;
+	}
+	card->windows.count = count;
+	card->windows.slot_size = 1ULL << shift;
+	if (count)
+		card->caps |= P2PRDMA_CAP_WINDOW;
+	return close_all_windows(card);
+}
+
+/* What the card does by itself: windows, and bells by interrupt 0. */
+static int start_own_machine(struct p2p_card *card, struct refcard *ref)
+{
+	int ret;
+
+	if (!has_windows(ref))
+		return 0;
+	if (pci_resource_len(card->pdev, REFCARD_REG_BAR) < REG_WINDOWS_END) {
+		pci_err(card->pdev, "BAR %d is too small for windows\n",
+			REFCARD_REG_BAR);
+		return -EINVAL;
+	}
+	ret = start_windows(card, ref);
+	if (ret)
+		return ret;
+	if (pci_alloc_irq_vectors(card->pdev, 1, 1, PCI_IRQ_MSIX) == 1)
+		card->caps |= P2PRDMA_CAP_BELL;
+	else
+		pci_warn(card->pdev, "no bells: no MSI-X vector\n");
+	if (ref->caps & CAPS_CONTROL && card->caps & P2PRDMA_CAP_MEM &&
+	    card->caps & P2PRDMA_CAP_DOORBELL)
+		card->caps |= P2PRDMA_CAP_CONTROL;
+	return 0;
+}
+
+static int start_parts(struct p2p_card *card, struct refcard *ref)
+{
+	int ret;
+
+	ref->caps = readl(ref->regs + REG_CAPS);
+	ref->serial = read_reg64(ref, REG_SERIAL);
+	ret = start_memory(card, ref);
+	if (ret)
+		return ret;
+	ret = start_doorbells(card, ref);
+	if (ret)
+		return ret;
+	return start_own_machine(card, ref);
 }
 
 static int refcard_map(struct p2p_card *card, struct refcard *ref)
@@ -202,23 +249,26 @@ static int refcard_start(struct p2p_card *card)
 
 	if (!ref)
 		return -ENOMEM;
+	card->priv = ref;
 	ret = refcard_map(card, ref);
 	if (ret)
 		goto err_free;
 	ret = wake_up_card(card->pdev, ref);
 	if (ret)
 		goto err_unmap;
-	ret = start_memory(card, ref);
+	ret = start_parts(card, ref);
 	if (ret)
 		goto err_unmap;
-	start_doorbells(card, ref);
-	ref->serial = read_reg64(ref, REG_SERIAL);
-	card->priv = ref;
+	dma_set_mask_and_coherent(&card->pdev->dev, DMA_BIT_MASK(64));
+	/* Any part of a window may be one piece. */
+	dma_set_max_seg_size(&card->pdev->dev, UINT_MAX);
+	pci_set_master(card->pdev);
 	return 0;
 
 err_unmap:
 	pci_iounmap(card->pdev, ref->regs);
 err_free:
+	card->priv = NULL;
 	kfree(ref);
 	return ret;
 }
@@ -227,11 +277,9 @@ static void refcard_stop(struct p2p_card *card)
 {
 	struct refcard *ref = card->priv;
 
-	if (card->caps & P2PRDMA_CAP_DOORBELL) {
-		writel(~0U, ref->regs + REG_DB_MASK);
-		pci_clear_master(card->pdev);
+	pci_clear_master(card->pdev);
+	if (card->caps & P2PRDMA_CAP_BELL)
 		pci_free_irq_vectors(card->pdev);
-	}
 	pci_iounmap(card->pdev, ref->regs);
 	card->priv = NULL;
 	kfree(ref);
@@ -239,7 +287,12 @@ static void refcard_stop(struct p2p_card *card)
 
 static int refcard_reset_done(struct p2p_card *card)
 {
-	return wake_up_card(card->pdev, card->priv);
+	int ret = wake_up_card(card->pdev, card->priv);
+
+	/* A card that hung has lost it. */
+	if (!ret)
+		pci_set_master(card->pdev);
+	return ret;
 }
 
 static const struct p2p_card_ops refcard_ops = {
@@ -248,6 +301,14 @@ static const struct p2p_card_ops refcard_ops = {
 	.start = refcard_start,
 	.stop = refcard_stop,
 	.reset_done = refcard_reset_done,
+	.ring = refcard_ring,
+	.window_set = refcard_window_set,
+	.window_clear = refcard_window_clear,
+	.window_idle = refcard_window_idle,
+	.bells_take = refcard_bells_take,
+	.bells_mask = refcard_bells_mask,
+	.control_set = refcard_control_set,
+	.memory_given = refcard_memory_given,
 };
 
 static int refcard_probe(struct pci_dev *pdev, const struct pci_device_id *id)

@@ -23,7 +23,7 @@ static DEVICE_ATTR_RO(driver);
 static ssize_t mem_size_show(struct device *dev, struct device_attribute *attr,
 			     char *buf)
 {
-	return sysfs_emit(buf, "%llu\n", p2p_pool_size(&to_card(dev)->pool));
+	return sysfs_emit(buf, "%llu\n", p2p_pool_size(&to_card(dev)->mem.pool));
 }
 static DEVICE_ATTR_RO(mem_size);
 
@@ -31,16 +31,32 @@ static ssize_t mem_free_show(struct device *dev, struct device_attribute *attr,
 			     char *buf)
 {
 	return sysfs_emit(buf, "%llu\n",
-			  p2p_pool_available(&to_card(dev)->pool));
+			  p2p_pool_available(&to_card(dev)->mem.pool));
 }
 static DEVICE_ATTR_RO(mem_free);
 
 static ssize_t mem_largest_free_show(struct device *dev,
 				     struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%llu\n", p2p_pool_largest(&to_card(dev)->pool));
+	return sysfs_emit(buf, "%llu\n", p2p_pool_largest(&to_card(dev)->mem.pool));
 }
 static DEVICE_ATTR_RO(mem_largest_free);
+
+static ssize_t windows_in_use_show(struct device *dev,
+				   struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", p2p_windows_in_use(to_card(dev)));
+}
+static DEVICE_ATTR_RO(windows_in_use);
+
+static ssize_t doorbells_in_use_show(struct device *dev,
+				     struct device_attribute *attr, char *buf)
+{
+	u64 bytes = p2p_pool_in_use(&to_card(dev)->doorbells.pool);
+
+	return sysfs_emit(buf, "%llu\n", bytes / P2P_GRANULE);
+}
+static DEVICE_ATTR_RO(doorbells_in_use);
 
 static ssize_t numa_node_show(struct device *dev, struct device_attribute *attr,
 			      char *buf)
@@ -68,6 +84,8 @@ static struct attribute *card_attrs[] = {
 	&dev_attr_mem_size.attr,
 	&dev_attr_mem_free.attr,
 	&dev_attr_mem_largest_free.attr,
+	&dev_attr_windows_in_use.attr,
+	&dev_attr_doorbells_in_use.attr,
 	&dev_attr_numa_node.attr,
 	&dev_attr_abi_version.attr,
 	&dev_attr_capabilities.attr,

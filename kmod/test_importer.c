@@ -67,11 +67,7 @@ static void importer_invalidate(struct dma_buf_attachment *attach)
 
 static const struct dma_buf_attach_ops revocable_ops = {
 	.allow_peer2peer = true,
-#ifdef P2PRDMA_HAVE_INVALIDATE
-	.invalidate_mappings = importer_invalidate,
-#else
-	.move_notify = importer_invalidate,
-#endif
+	.P2P_INVALIDATE_OP = importer_invalidate,
 };
 
 #ifdef P2PRDMA_HAVE_INVALIDATE

@@ -24,6 +24,10 @@
  * - ENODEV: the card has been removed or unbound, or has not come back from a
  *   reset.
  * - EBUSY: the card is being reset; later it may work again.
+ *
+ * poll() of the device node: EPOLLHUP once the card is gone, EPOLLERR once it was
+ * reset since this file was opened. A reset closes all windows, ends the opening
+ * of the control area, and signals all bells that are bound.
  */
 #ifndef _UAPI_LINUX_P2PRDMA_H
 #define _UAPI_LINUX_P2PRDMA_H
@@ -269,7 +273,9 @@ enum p2prdma_access {
  * EOPNOTSUPP: the card has no windows, or cannot reach the memory (the reason
  * is what P2PRDMA_REACH tells), or the kernel (6.12) can only pin what is behind
  * it and the exporter does not let itself be pinned. ENODEV, EBUSY: as always.
- * ENXIO: the range is not contiguous for the card.
+ * ENXIO: the range is not contiguous for the card. ETIMEDOUT: another device is
+ * still busy with the memory. EIO: the card does not obey, or did not finish what
+ * it had under way through another window; only a reset helps.
  */
 struct p2prdma_window_open {
 	__u32 size;
