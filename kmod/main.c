@@ -6,6 +6,7 @@
 
 #include "card.h"
 #include "compat.h"
+#include "local_card.h"
 
 static int __init p2p_init(void)
 {
@@ -23,8 +24,13 @@ static int __init p2p_init(void)
 	ret = p2p_pci_init();
 	if (ret)
 		goto err_ivshmem;
+	ret = p2p_local_init();
+	if (ret)
+		goto err_pci;
 	return 0;
 
+err_pci:
+	p2p_pci_exit();
 err_ivshmem:
 	p2p_ivshmem_exit();
 err_refcard:
@@ -36,6 +42,7 @@ err_class:
 
 static void __exit p2p_exit(void)
 {
+	p2p_local_exit();
 	p2p_pci_exit();
 	p2p_ivshmem_exit();
 	p2p_refcard_exit();
