@@ -27,6 +27,19 @@ std::optional<Card> open_card(const std::string& name)
     return name.empty() ? std::nullopt : std::optional(Card::open(name));
 }
 
+void add_piece(CLI::App& command, std::uint64_t& bytes, const std::string& what)
+{
+    command.add_option("--piece", bytes, what)
+        ->type_name("SIZE")
+        ->transform(CLI::AsSizeValue(false).description(""))
+        ->transform(CLI::Validator(
+            [](const std::string& size) {
+                return size.starts_with('-') ? "must not be negative" : "";
+            },
+            ""))
+        ->check([](const std::string& size) { return size == "0" ? "must not be 0" : ""; });
+}
+
 void add_isolation(CLI::App& command, Isolation::Level& level)
 {
     command

@@ -33,6 +33,8 @@ Json to_json(const Failure& failure);
 /// The card that the user names; none if he names none.
 std::optional<Card> open_card(const std::string& name);
 
+/// Adds --piece SIZE, which sets `bytes` to more than 0.
+void add_piece(CLI::App& command, std::uint64_t& bytes, const std::string& what);
 /// Adds --isolation LEVEL, which sets `level`.
 void add_isolation(CLI::App& command, Isolation::Level& level);
 

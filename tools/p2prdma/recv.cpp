@@ -199,13 +199,9 @@ void add_recv(CLI::App& app)
     command->add_option("--bind", options->bind, "The local address to listen at; default: all");
     command->add_option("--device", options->device,
                         "The RDMA device; default: the first that reaches the card");
-    command
-        ->add_option(
-            "--piece", options->piece,
-            "Receive in pieces of at most this size, such as 4M; default: at once if there is room")
-        ->type_name("SIZE")
-        ->transform(CLI::AsSizeValue(false).description(""))
-        ->check([](const std::string& bytes) { return bytes == "0" ? "must not be 0" : ""; });
+    add_piece(
+        *command, options->piece,
+        "Receive in pieces of at most this size, such as 4M; default: at once if there is room");
     add_isolation(*command, options->isolation);
     command
         ->add_option("--timeout", options->timeout,

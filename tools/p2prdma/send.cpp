@@ -152,13 +152,9 @@ void add_send(CLI::App& app)
         "Send from this card's memory (number, PCI address or path) rather than the host's");
     command->add_option("--device", options->device,
                         "The RDMA device; default: the first that fits");
-    command
-        ->add_option(
-            "--piece", options->piece,
-            "Send in pieces of at most this size, such as 4M; the receiver may want smaller ones")
-        ->type_name("SIZE")
-        ->transform(CLI::AsSizeValue(false).description(""))
-        ->check([](const std::string& bytes) { return bytes == "0" ? "must not be 0" : ""; });
+    add_piece(
+        *command, options->piece,
+        "Send in pieces of at most this size, such as 4M; the receiver may want smaller ones");
     add_isolation(*command, options->isolation);
     command
         ->add_option("--timeout", options->timeout,
