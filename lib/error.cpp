@@ -42,6 +42,16 @@ std::string Category::message(int code) const
         return "the card is less isolated than was demanded";
     case Errc::version_mismatch:
         return "library and kernel module have different ABI versions";
+    case Errc::host_not_serving:
+        return "the card's host does not serve it";
+    case Errc::host_gone:
+        return "the host's daemon has ended or was started anew";
+    case Errc::host_timeout:
+        return "the card's host did not answer in time";
+    case Errc::host_mismatch:
+        return "the host's daemon and this machine's kernel module do not agree";
+    case Errc::host_busy:
+        return "too many calls to the host, or clients of it, at once";
     }
     return "unknown error " + std::to_string(code);
 }
@@ -69,6 +79,16 @@ std::error_condition Category::default_error_condition(int code) const noexcept
         return std::errc::invalid_argument;
     case Errc::version_mismatch:
         return std::errc::protocol_not_supported;
+    case Errc::host_not_serving:
+        return std::errc::not_connected;
+    case Errc::host_gone:
+        return std::errc::connection_reset;
+    case Errc::host_timeout:
+        return std::errc::timed_out;
+    case Errc::host_mismatch:
+        return std::errc::protocol_error;
+    case Errc::host_busy:
+        return std::errc::resource_unavailable_try_again;
     }
     return {code, *this};
 }

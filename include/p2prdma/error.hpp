@@ -23,6 +23,11 @@ enum class Errc {
     bad_argument,          ///< a value is out of its documented range
     not_isolated,          ///< less isolation than was demanded: see Isolation
     version_mismatch,      ///< library and kernel module do not speak the same ABI version
+    host_not_serving,      ///< on a card's own machine: no daemon of the host's serves the card
+    host_gone,             ///< that daemon ended or was replaced: open the card again
+    host_timeout,          ///< it did not answer in time: the card can only be closed
+    host_mismatch,         ///< it speaks another version, or broke the protocol
+    host_busy,             ///< too many calls or clients at once
 };
 
 /// The category "p2prdma". Its codes compare equal to the std::errc that fits best, so that
