@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+"""Completion queues and counters of an adapter in a card, whatever lies between them."""
+
+from p2plab import scenario
+
+TOPOLOGIES = ["one-switch", "two-ports", "switch-iommu", "ports-iommu"]
+
+
+@scenario("{}/refcard,efas=2", each=TOPOLOGIES, timeout=180)
+def queues(lab):
+    """Through libefa: in card memory, and on doorbell pages, which the adapter rings (R6.1)."""
+    host = lab["a"]
+    lab.guest_tests(host, "efa_card_test", timeout=120)
+    lab.is_equal(host.counters("efa0")["dma"]["errors"], 0, "no DMA of the adapter was refused")
