@@ -57,7 +57,7 @@ static bool too_many_locked(struct p2p_bells *bells)
 
 static void signal_locked(struct p2p_bells *bells, u32 rung)
 {
-	unsigned long mask = rung & bells->bound;
+	unsigned long mask = rung;
 	unsigned int i;
 
 	for_each_set_bit(i, &mask, P2P_BELLS)
@@ -75,7 +75,8 @@ static irqreturn_t bells_interrupt(int irq, void *data)
 			card->ops->bells_mask(card, ~0U);
 			schedule_delayed_work(&bells->unmask, 1);
 		}
-		signal_locked(bells, card->ops->bells_take(card));
+		signal_locked(bells,
+			      card->ops->bells_take(card, bells->bound));
 	}
 	spin_unlock(&bells->lock);
 	return IRQ_HANDLED;
@@ -118,7 +119,7 @@ void p2p_bells_start(struct p2p_card *card)
 	spin_lock_irq(&card->bells.lock);
 	card->bells.running = true;
 	mask_update_locked(card);
-	signal_locked(&card->bells, ~0U);
+	signal_locked(&card->bells, card->bells.bound);
 	spin_unlock_irq(&card->bells.lock);
 }
 

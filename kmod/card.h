@@ -84,8 +84,8 @@ enum p2p_card_state {
  * @window_clear: disable a window
  * @window_idle: wait until a disabled window has nothing under way: 0, or
  *	-ETIMEDOUT after about a second
- * @bells_take: which bells were rung since the last call, as a mask. With
- *	P2PRDMA_CAP_BELL, like the next one. In interrupt context
+ * @bells_take: which of some bells were rung since the last call, as a mask.
+ *	With P2PRDMA_CAP_BELL, like the next one. In interrupt context
  * @bells_mask: mask of the bells that must not interrupt
  * @control_set: tell the card's machine where its control area is; with
  *	P2PRDMA_CAP_CONTROL
@@ -106,7 +106,7 @@ struct p2p_card_ops {
 			  u64 length, u32 access);
 	void (*window_clear)(struct p2p_card *card, u32 slot);
 	int (*window_idle)(struct p2p_card *card, u32 slot);
-	u32 (*bells_take)(struct p2p_card *card);
+	u32 (*bells_take)(struct p2p_card *card, u32 mask);
 	void (*bells_mask)(struct p2p_card *card, u32 mask);
 	void (*control_set)(struct p2p_card *card, u64 offset, u32 size,
 			    u32 epoch);

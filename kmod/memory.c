@@ -48,6 +48,20 @@ u64 p2p_mem_card_offset(const struct dma_buf *dmabuf)
 	return mem->offset;
 }
 
+/**
+ * p2p_mem_is_of() - is it a part of this card?
+ * @dmabuf: any dma-buf
+ * @card: the card
+ *
+ * Return: true if it is.
+ */
+bool p2p_mem_is_of(const struct dma_buf *dmabuf, const struct p2p_card *card)
+{
+	const struct p2p_mem *mem = dmabuf->priv;
+
+	return dmabuf->ops == &p2p_dma_buf_ops && mem->card == card;
+}
+
 static int mem_zero_chunk(phys_addr_t phys, size_t size)
 {
 	void __iomem *io = ioremap_wc(phys, size);

@@ -100,6 +100,7 @@ struct dma_buf *p2p_mem_export(struct p2p_card *card,
 			       const struct p2p_mem_range *range);
 void p2p_mem_release(struct dma_buf *dmabuf);
 phys_addr_t p2p_mem_phys(const struct p2p_mem *mem);
+bool p2p_mem_is_of(const struct dma_buf *dmabuf, const struct p2p_card *card);
 u64 p2p_mem_card_offset(const struct dma_buf *dmabuf);
 void p2p_mem_revoke_all(struct p2p_card *card);
 void p2p_mem_restore_all(struct p2p_card *card);

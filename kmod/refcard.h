@@ -83,7 +83,7 @@ int refcard_window_set(struct p2p_card *card, u32 slot, u64 target, u64 length,
 		       u32 access);
 void refcard_window_clear(struct p2p_card *card, u32 slot);
 int refcard_window_idle(struct p2p_card *card, u32 slot);
-u32 refcard_bells_take(struct p2p_card *card);
+u32 refcard_bells_take(struct p2p_card *card, u32 mask);
 void refcard_bells_mask(struct p2p_card *card, u32 mask);
 void refcard_control_set(struct p2p_card *card, u64 offset, u32 size,
 			 u32 epoch);

@@ -104,13 +104,14 @@ int refcard_window_idle(struct p2p_card *card, u32 slot)
 /**
  * refcard_bells_take() - which bells were rung?
  * @card: the card
+ * @mask: the bells that are asked for
  *
- * Return: a mask; they are not pending any more.
+ * Return: a mask of those that were; they are not pending any more.
  */
-u32 refcard_bells_take(struct p2p_card *card)
+u32 refcard_bells_take(struct p2p_card *card, u32 mask)
 {
 	struct refcard *ref = card->priv;
-	u32 pending = readl(ref->regs + REG_CARD_PENDING);
+	u32 pending = readl(ref->regs + REG_CARD_PENDING) & mask;
 
 	writel(pending, ref->regs + REG_CARD_PENDING);
 	return pending;

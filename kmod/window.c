@@ -14,6 +14,7 @@
 
 #include "card.h"
 #include "compat.h"
+#include "memory.h"
 #include "window.h"
 
 /* How long a device that still fills a dma-buf may keep a window from opening. */
@@ -387,6 +388,9 @@ static int check_range(struct p2p_card *card, struct dma_buf *dmabuf,
 {
 	fmode_t mode = dmabuf->file->f_mode;
 
+	/* No switch routes a request back to where it came from. */
+	if (p2p_mem_is_of(dmabuf, card))
+		return -EOPNOTSUPP;
 	if (args->offset > dmabuf->size ||
 	    args->length > dmabuf->size - args->offset)
 		return -EINVAL;

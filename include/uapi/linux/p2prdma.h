@@ -254,7 +254,8 @@ enum p2prdma_access {
  * @size: sizeof(struct p2prdma_window_open)
  * @flags: must be 0
  * @dmabuf_fd: what lies behind the window: HCA registers (P2PRDMA_HCA_REGS),
- *	card memory, a doorbell page, or host memory (udmabuf)
+ *	memory or a doorbell page of another card (its own the card's machine
+ *	has already: EOPNOTSUPP), or host memory (udmabuf)
  * @access: mask of enum p2prdma_access, not 0
  * @offset: first byte of the range in the dma-buf
  * @length: bytes of the range, > 0, at most @slot_size; exact to the byte
