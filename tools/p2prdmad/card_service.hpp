@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#pragma once
+
+#include "p2prdma/bell.hpp"
+#include "p2prdma/card.hpp"
+#include "p2prdma/doorbell.hpp"
+#include "tools/p2prdmad/bus_guard.hpp"
+#include "tools/p2prdmad/options.hpp"
+#include "tools/p2prdmad/verbs_provider.hpp"
+
+#include <string>
+#include <vector>
+
+namespace p2prdma::daemon {
+
+/// An open card with its adapters and the bells between it and the daemon.
+class CardService {
+public:
+    /// \throws p2prdma::Error
+    explicit CardService(const Options& options);
+    CardService(const CardService&) = delete;
+    CardService& operator=(const CardService&) = delete;
+
+    const Card& card() const noexcept { return card_; }
+    VerbsProvider& provider() noexcept { return provider_; }
+    Bell& bell() noexcept { return bell_; }
+    /// Calls the card.
+    void ring() noexcept;
+    /// Whether the card was taken away, as found by an access.
+    bool tripped() const noexcept { return guard_.tripped(); }
+    /// "card0 with efa_0 and efa_1"
+    std::string describe() const;
+
+private:
+    Card card_;
+    VerbsProvider provider_;
+    Doorbell doorbell_;
+    Mapping call_;
+    BusGuard guard_;
+    Bell bell_;
+};
+
+} // namespace p2prdma::daemon

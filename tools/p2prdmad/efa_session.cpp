@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "tools/p2prdmad/efa_session.hpp"
+
+#include "tools/p2prdmad/efa_objects.hpp"
+
+#include <cerrno>
+
+namespace p2prdma::daemon {
+namespace {
+
+constexpr std::uint32_t all_access =
+    IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
+constexpr std::uint32_t most_entries = 1u << 16; ///< of a queue, before the adapter is asked
+
+void check_entries(std::uint32_t entries)
+{
+    if (entries > most_entries)
+        throw Refusal(EINVAL, "more entries than any adapter has");
+}
+
+} // namespace
+
+EfaSession::EfaSession(const Shared& shared, std::shared_ptr<EfaContext> context)
+    : shared_(shared), context_(std::move(context))
+{
+}
+
+std::shared_ptr<Region> EfaSession::register_target(const std::shared_ptr<Target>& target,
+                                                    std::uint64_t offset, std::uint64_t length,
+                                                    std::uint32_t access)
+{
+    context_->require_alive();
+    if (access & ~all_access)
+        throw Refusal(EINVAL, "access bits are out of range");
+    return std::make_shared<EfaRegion>(context_, target, offset, length, access);
+}
+
+std::shared_ptr<CompletionQueue> EfaSession::create_cq(std::uint32_t entries)
+{
+    context_->require_alive();
+    check_entries(entries);
+    return std::make_shared<EfaCompletionQueue>(context_, shared_.card, entries);
+}
+
+std::shared_ptr<QueuePair> EfaSession::create_qp(const QueuePairWish& wish)
+{
+    context_->require_alive();
+    check_entries(wish.send_entries);
+    check_entries(wish.receive_entries);
+    auto qp = std::make_shared<EfaQueuePair>(context_, shared_.card, shared_.registers(), wish);
+    shared_.made(qp);
+    return qp;
+}
+
+std::shared_ptr<AddressHandle> EfaSession::create_ah(const std::array<std::uint8_t, 16>& gid)
+{
+    context_->require_alive();
+    if (shared_.may_address && !shared_.may_address(gid))
+        throw Refusal(EOPNOTSUPP, "the policy does not allow to address that adapter");
+    return std::make_shared<EfaAddressHandle>(context_, gid);
+}
+
+std::shared_ptr<Counter> EfaSession::create_counter(const std::shared_ptr<QueuePair>& qp,
+                                                    std::uint32_t operations,
+                                                    const std::shared_ptr<Target>& target,
+                                                    std::uint64_t offset)
+{
+    context_->require_alive();
+    auto counter = std::make_shared<EfaCounter>(context_, shared_.relay, target, offset);
+    auto& efa_qp = static_cast<EfaQueuePair&>(*qp);
+    efa_qp.counters.reserve(efa_qp.counters.size() + 1);
+    counter->attach(efa_qp.qp.get(), operations);
+    efa_qp.counters.push_back(counter);
+    return counter;
+}
+
+} // namespace p2prdma::daemon
