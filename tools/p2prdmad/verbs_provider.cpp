@@ -8,15 +8,9 @@ namespace p2prdma::daemon {
 
 VerbsProvider::VerbsProvider(const Card& card, std::vector<EfaAdapter> adapters,
                              MayAddress may_address)
-    : card_(card),
-      registers_(HcaRegisters::open()), shared_{card_, registers_, relay_, std::move(may_address),
-                                                [this](const std::shared_ptr<EfaQueuePair>& qp) {
-                                                    std::erase_if(queue_pairs_,
-                                                                  [](const auto& known) {
-                                                                      return known.expired();
-                                                                  });
-                                                    queue_pairs_.push_back(qp);
-                                                }},
+    : card_(card), shared_{card_, [this]() -> const HcaRegisters& { return registers(); }, relay_,
+                           std::move(may_address),
+                           [this](const std::shared_ptr<EfaQueuePair>& qp) { remember(qp); }},
       adapters_(std::move(adapters))
 {
 }
@@ -24,6 +18,12 @@ VerbsProvider::VerbsProvider(const Card& card, std::vector<EfaAdapter> adapters,
 std::uint32_t VerbsProvider::adapters() const
 {
     return static_cast<std::uint32_t>(adapters_.size());
+}
+
+void VerbsProvider::remember(const std::shared_ptr<EfaQueuePair>& qp)
+{
+    std::erase_if(queue_pairs_, [](const auto& known) { return known.expired(); });
+    queue_pairs_.push_back(qp);
 }
 
 const HcaRegisters& VerbsProvider::registers()

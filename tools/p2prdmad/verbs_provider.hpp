@@ -38,6 +38,7 @@ public:
 
 private:
     const HcaRegisters& registers();
+    void remember(const std::shared_ptr<EfaQueuePair>& qp);
 
     const Card& card_;
     std::optional<HcaRegisters> registers_; ///< once it was needed
