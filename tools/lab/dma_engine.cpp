@@ -100,7 +100,7 @@ struct DmaEngine::Target {
     }
 };
 
-DmaEngine::DmaEngine(PciDevice& device) : device_(device) {}
+DmaEngine::DmaEngine(PciDevice& device) : device_(device), posted_(device) {}
 
 DmaEngine::~DmaEngine() = default;
 
@@ -191,6 +191,9 @@ bool DmaEngine::step(Request& request)
     // A copy must not overtake a message that is still on its way.
     if (by_message ? !request.kept || request.in_flight == max_in_flight : request.in_flight != 0)
         return false;
+    bool elsewhere = by_message || (target.peer && !request.is_write);
+    if (elsewhere && !(request.is_write && posted_.overtaken_by(request.size())))
+        posted_.land();
     if (by_message)
         send(request, target);
     else
@@ -242,22 +245,31 @@ void DmaEngine::resolve_mapped(std::uint64_t address, Target& target) const
 void DmaEngine::copy(Request& request, const Target& target)
 {
     auto n = static_cast<std::size_t>(target.length);
-    if (target.peer)
-        target.peer->peer_access(device_, target.bar, target.offset, n, request.is_write);
     if (request.is_write) {
         auto data = request.data.subspan(request.position, n);
         if (target.peer)
-            target.peer->peer_write(target.bar, target.offset, data);
+            copy_to_peer(request, target, data);
         else
             store(target.memory, data);
     } else {
         auto into = request.into.subspan(request.position, n);
-        if (target.peer)
+        if (target.peer) {
+            target.peer->peer_access(device_, target.bar, target.offset, n, false);
             target.peer->peer_read(target.bar, target.offset, into);
-        else
+        } else {
             std::memcpy(into.data(), target.memory, n);
+        }
     }
     request.result.routes[target.route] += target.length;
+}
+
+void DmaEngine::copy_to_peer(const Request& request, const Target& target,
+                             std::span<const std::byte> data)
+{
+    if (posted_.holds(request.size()))
+        return posted_.hold(*target.peer, target.bar, target.offset, data);
+    target.peer->peer_access(device_, target.bar, target.offset, data.size(), true);
+    target.peer->peer_write(target.bar, target.offset, data);
 }
 
 void DmaEngine::send(Request& request, Target& target)

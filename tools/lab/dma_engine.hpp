@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tools/lab/dma_map.hpp"
+#include "tools/lab/posted_writes.hpp"
 #include "tools/lab/route.hpp"
 
 #include <cstddef>
@@ -91,6 +92,10 @@ public:
     /// Drops what waits, with ECANCELED: the function was reset or QEMU is gone.
     void abort();
 
+    /// The writes to other devices that are done for this one, but have not arrived there: tests
+    /// delay them. What it reads from any device, and what goes by message, waits for them.
+    PostedWrites& posted() { return posted_; }
+
     /// What QEMU mapped for this device.
     DmaMap& map() { return map_; }
     /// Where messages go; null while no QEMU is connected. The port outlives its use.
@@ -107,12 +112,15 @@ private:
     Target resolve(std::uint64_t address, std::uint64_t length) const;
     void resolve_mapped(std::uint64_t address, Target& target) const;
     void copy(Request& request, const Target& target);
+    void copy_to_peer(const Request& request, const Target& target,
+                      std::span<const std::byte> data);
     void send(Request& request, Target& target);
     void replied(std::uint64_t epoch, std::uint64_t offset, std::uint64_t length, int error,
                  std::span<const std::byte> data);
     void complete(Request& request);
 
     PciDevice& device_;
+    PostedWrites posted_;
     DmaMap map_;
     DmaPort* port_ = nullptr;
     std::deque<std::unique_ptr<Request>> queue_;

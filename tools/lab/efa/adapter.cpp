@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tools/lab/efa/adapter.hpp"
 
+#include "tools/lab/config.hpp"
 #include "tools/lab/efa/wire.hpp"
 #include "tools/lab/event_loop.hpp"
 
@@ -350,6 +351,19 @@ nlohmann::json EfaAdapter::describe() const
             {"queue_pairs", resources_->queue_pairs()},
             {"counters", to_json(context_.counters)},
             {"regions", context_.regions.describe()}};
+}
+
+nlohmann::json EfaAdapter::control(const nlohmann::json& request)
+{
+    constexpr std::uint64_t max_delay = 60000;
+    ObjectReader options(request, "the adapter's request");
+    std::uint64_t delay = options.number("delay_peer_writes");
+    std::uint64_t longer_than = options.number_or("longer_than", 0);
+    options.finish();
+    if (delay > max_delay)
+        throw std::invalid_argument("\"delay_peer_writes\" is at most 60000 milliseconds");
+    dma().posted().set_delay({std::chrono::milliseconds(delay), longer_than});
+    return nlohmann::json::object();
 }
 
 void EfaAdapter::reset_counters()

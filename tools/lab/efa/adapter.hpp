@@ -43,6 +43,9 @@ public:
     /// each with the bytes that this adapter moved by each route.
     nlohmann::json describe() const override;
     void reset_counters() override;
+    /// {"delay_peer_writes": MILLISECONDS, "longer_than": BYTES}: PostedWrites::Delay for what this
+    /// adapter writes to other devices; 0 milliseconds: no delay any more.
+    nlohmann::json control(const nlohmann::json& request) override;
 
 private:
     static constexpr unsigned register_bar = 0;
