@@ -42,6 +42,16 @@ Name name_of(Errc cause)
         return {Exit::failed, "not_isolated"};
     case Errc::version_mismatch:
         return {Exit::failed, "version_mismatch"};
+    case Errc::host_not_serving:
+        return {Exit::no_device, "host_not_serving"};
+    case Errc::host_gone:
+        return {Exit::no_device, "host_gone"};
+    case Errc::host_timeout:
+        return {Exit::failed, "host_timeout"};
+    case Errc::host_mismatch:
+        return {Exit::failed, "host_mismatch"};
+    case Errc::host_busy:
+        return {Exit::failed, "host_busy"};
     }
     return {Exit::failed, "failed"};
 }
