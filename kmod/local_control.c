@@ -107,8 +107,9 @@ static void join(struct p2p_local *local)
 	write_card_page(local);
 	WRITE_ONCE(local->state, P2PRDMA_LOCAL_SERVED);
 	p2p_local_control_ring(local);
-	dev_info(&local->dev, "the host serves the card, epoch %u\n",
-		 local->epoch);
+	dev_info_ratelimited(&local->dev,
+			     "the host serves the card, epoch %u\n",
+			     local->epoch);
 }
 
 static enum p2prdma_local_state host_state(struct p2p_local *local)
@@ -141,7 +142,7 @@ static void end_epoch(struct p2p_local *local, int error)
 	p2p_local_client_end_all(local, error);
 	p2p_local_doorbell_unbind_all(local, NULL);
 	p2p_local_grant_end_all(local);
-	dev_info(&local->dev, "epoch %u is over\n", local->epoch);
+	dev_info_ratelimited(&local->dev, "epoch %u is over\n", local->epoch);
 }
 
 static void follow_register(struct p2p_local *local)
