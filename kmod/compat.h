@@ -27,6 +27,18 @@
  */
 #if defined(P2PRDMA_HAVE_PHYS_VEC) && IS_ENABLED(CONFIG_PCI_P2PDMA)
 #define P2P_HAVE_PROVIDER 1
+static inline void p2p_free_phys_sgt(struct dma_buf_attachment *attach,
+				     struct sg_table *sgt,
+				     enum dma_data_direction dir)
+{
+	/*
+	 * dma_buf_phys_vec_to_sgt() clears this to say that there are no pages,
+	 * and sg_free_table() takes it for the number of entries to free: in
+	 * 7.3 the entries would leak.
+	 */
+	sgt->orig_nents = sgt->nents;
+	dma_buf_free_sgt(attach, sgt, dir);
+}
 #else
 #define P2P_HAVE_PROVIDER 0
 #endif

@@ -69,13 +69,7 @@ static struct sg_table *dma_map(struct p2p_mem *mem,
 static void dma_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
 		      enum dma_data_direction dir)
 {
-	/*
-	 * dma_buf_phys_vec_to_sgt() clears this to say that there are no pages,
-	 * and sg_free_table() takes it for the number of entries to free: in
-	 * 7.3 the entries would leak.
-	 */
-	sgt->orig_nents = sgt->nents;
-	dma_buf_free_sgt(attach, sgt, dir);
+	p2p_free_phys_sgt(attach, sgt, dir);
 }
 
 #else

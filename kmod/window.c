@@ -33,6 +33,8 @@
  * @attach: the card's attachment to it
  * @sgt: the mapping, or NULL; guarded by the dma_resv
  * @dir: of the mapping
+ * @offset: in the dma-buf, of the first byte that the card reaches; constant
+ * @length: bytes that it reaches; constant
  */
 struct p2p_window {
 	struct kref ref;
@@ -46,6 +48,8 @@ struct p2p_window {
 	struct dma_buf_attachment *attach;
 	struct sg_table *sgt;
 	enum dma_data_direction dir;
+	u64 offset;
+	u64 length;
 };
 
 /**
@@ -110,6 +114,19 @@ void p2p_window_disable(struct p2p_window *window)
 	spin_unlock(&window->card->windows.lock);
 }
 EXPORT_SYMBOL_GPL(p2p_window_disable);
+
+/**
+ * p2p_window_range() - what of its dma-buf a window shows to the card
+ * @window: the window
+ * @offset: out: first byte
+ * @length: out: bytes
+ */
+void p2p_window_range(const struct p2p_window *window, u64 *offset, u64 *length)
+{
+	*offset = window->offset;
+	*length = window->length;
+}
+EXPORT_SYMBOL_GPL(p2p_window_range);
 
 static void unmap_locked(struct p2p_window *window)
 {
@@ -335,7 +352,8 @@ static void window_free(struct kref *ref)
 	kfree(window);
 }
 
-static struct p2p_window *window_alloc(struct p2p_card *card, u32 access)
+static struct p2p_window *window_alloc(struct p2p_card *card,
+				       const struct p2prdma_window_open *args)
 {
 	struct p2p_window *window = kzalloc(sizeof(*window),
 					    GFP_KERNEL_ACCOUNT);
@@ -348,8 +366,10 @@ static struct p2p_window *window_alloc(struct p2p_card *card, u32 access)
 	mutex_init(&window->lock);
 	window->card = card;
 	/* A card may read to push its writes. */
-	window->dir = access & P2PRDMA_ACCESS_WRITE ? DMA_BIDIRECTIONAL :
-						      DMA_TO_DEVICE;
+	window->dir = args->access & P2PRDMA_ACCESS_WRITE ? DMA_BIDIRECTIONAL :
+							    DMA_TO_DEVICE;
+	window->offset = args->offset;
+	window->length = args->length;
 	ret = take_slot(window);
 	if (ret) {
 		kfree(window);
@@ -411,7 +431,7 @@ static struct file *open_onto(struct p2p_card *card, struct dma_buf *dmabuf,
 	ret = check_range(card, dmabuf, args);
 	if (ret)
 		return ERR_PTR(ret);
-	window = window_alloc(card, args->access);
+	window = window_alloc(card, args);
 	if (IS_ERR(window))
 		return ERR_CAST(window);
 	ret = connect(window, dmabuf, args);

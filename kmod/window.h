@@ -42,6 +42,8 @@ struct file *p2p_window_open(struct p2p_card *card,
 
 /* Also for p2prdma_ib.ko, which exports to windows only. */
 void p2p_window_disable(struct p2p_window *window);
+void p2p_window_range(const struct p2p_window *window, u64 *offset,
+		      u64 *length);
 extern const struct dma_buf_attach_ops p2p_window_attach_ops;
 
 #endif

@@ -334,6 +334,7 @@ def kmod_dir(release):
 LOAD = {
     "efa": "modprobe -a ib_uverbs rdma_ucm crc16 && insmod /src/build/lab/efa/efa.ko",
     "p2prdma": "insmod {kmod}/p2prdma.ko {parameters}",
+    "p2prdma_ib": "modprobe ib_uverbs && insmod {kmod}/p2prdma_ib.ko",
 }
 DAEMON_READY = "serving"  # p2prdmad says so once, when it answers cards
 TESTDEV_IDS = "ids=1b36:0005"  # QEMU's pci-testdev has no driver of its own

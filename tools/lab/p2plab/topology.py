@@ -30,7 +30,7 @@ topologies = {
 }
 
 cards = ("refcard", "machine", "ivshmem", "pci", "none")
-MODULES = ("efa", "p2prdma")
+MODULES = ("efa", "p2prdma", "p2prdma_ib")
 NAMES = "abcdefgh"
 
 

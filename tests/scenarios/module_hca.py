@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+"""Registers of an RDMA adapter behind windows of a card: p2prdma_ib.ko."""
+
+from p2plab import scenario
+
+TEST = "uapi_hca_test"
+UNBIND = ("address=$(basename $(readlink -f /sys/class/infiniband/efa_0/device)); "
+          "echo $address >/sys/bus/pci/drivers/efa/unbind")
+HOSTS = ["one-switch", "two-ports", "switch-iommu", "ports-iommu"]
+
+
+@scenario("{}/refcard,efas=2,cpus=2,modules=efa+p2prdma+p2prdma_ib", each=HOSTS, timeout=180)
+def passes_tests(lab):
+    """What a process has mapped goes behind windows, and away with the mapping."""
+    a = lab["a"]
+    lab.guest_tests(a, TEST, timeout=120)
+    lab.is_equal(a.run("cat /sys/class/p2prdma/card0/windows_in_use").out.strip(), "0",
+                 "no window is left")
+    result = a.run(f"P2PRDMA_EFA_UNBIND='{UNBIND}' /src/build/lab/guest/{TEST} '*unbinding*'",
+                   timeout=60, check=False)
+    lab.diag(result.out[-1500:])
+    lab.is_equal(result.rc, 0, "unbinding the adapter's driver takes windows away")
+    a.run("rmmod p2prdma_ib && rmmod p2prdma && rmmod efa")
+    lab.ok(True, "the modules can be unloaded afterwards")
+
+
+@scenario("refused/refcard,modules=efa+p2prdma+p2prdma_ib")
+def out_of_reach(lab):
+    """Where the host bridge does not forward, a window onto registers is refused with a reason."""
+    a = lab["a"]
+    result = a.run(f"/src/build/lab/guest/{TEST} '*go behind windows*'", check=False)
+    lab.ok(result.rc != 0 and "95 == 0" in result.out, "no window onto registers")
+    lab.ok("cannot be used for peer-to-peer DMA" in a.run("dmesg").out, "the kernel says why")
