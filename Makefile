@@ -55,7 +55,7 @@ kmod:
 .PHONY: lab-user
 lab-user: user $(lab) $(guest) $(unit) $(bench) $(example)
 
-$(B)/obj/lib/%.o: CXXFLAGS += -fPIC -fvisibility=hidden
+$(B)/obj/lib/%.o: CXXFLAGS += -fPIC -fvisibility=hidden -fno-semantic-interposition
 $(B)/obj/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CXX     $<" &&) $(CXX) $(CPPFLAGS) $(CXXFLAGS) -c -o $@ $<

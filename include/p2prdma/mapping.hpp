@@ -47,7 +47,6 @@ public:
 
 private:
     void unmap() noexcept;
-    [[nodiscard]] std::size_t clip(std::size_t offset, std::size_t length) const noexcept;
 
     std::span<volatile std::byte> memory_;
 };

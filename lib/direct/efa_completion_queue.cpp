@@ -41,32 +41,32 @@ bool EfaCompletionQueue::rehash(std::size_t places)
 {
     std::vector<Queues> queues(places);
     for (const Queues& old : queues_) {
-        Queues& place = queues[old.number & (places - 1)];
-        if (used(old) && used(std::exchange(place, old)))
+        if (used(old) && used(std::exchange(queues[old.number & (places - 1)], old)))
             return false;
     }
     queues_ = std::move(queues);
+    mask_ = static_cast<std::uint32_t>(places - 1);
     return true;
 }
 
 void EfaCompletionQueue::attach(std::uint16_t number, EfaSendQueue* send, EfaReceiveQueue* receive)
 {
-    for (std::size_t places = queues_.size(); used(queues_[number & (queues_.size() - 1)]);) {
-        if (queues_[number & (queues_.size() - 1)].number == number)
+    while (used(place(number))) {
+        if (place(number).number == number)
             throw Error(Errc::bad_argument, "queue pair " + std::to_string(number) +
                                                 " is attached to the completion queue already");
+        std::size_t places = queues_.size();
         do
             places *= 2;
         while (!rehash(places));
     }
-    queues_[number & (queues_.size() - 1)] = {number, send, receive};
+    place(number) = {number, send, receive};
 }
 
 void EfaCompletionQueue::detach(std::uint16_t number) noexcept
 {
-    Queues& place = queues_[number & (queues_.size() - 1)];
-    if (place.number == number)
-        place = {};
+    if (place(number).number == number)
+        place(number) = {};
 }
 
 bool EfaCompletionQueue::poll(Completion& completion) noexcept
@@ -92,19 +92,22 @@ bool EfaCompletionQueue::take(std::uint64_t word, volatile const std::uint64_t* 
                               Completion& completion) noexcept
 {
     using namespace efa::completion;
-    completion = {};
-    completion.queue_pair = static_cast<std::uint16_t>(word >> 32);
-    const Queues& queues = queues_[completion.queue_pair & (queues_.size() - 1)];
-    if (queues.number != completion.queue_pair)
-        return false;
     const auto device_id = static_cast<std::uint16_t>(word);
+    const auto number = static_cast<std::uint16_t>(word >> 32);
+    const Queues& queues = place(number);
+    if (queues.number != number)
+        return false;
+    completion.queue_pair = number;
     completion.status = efa::from_efa(static_cast<std::uint8_t>(word >> status_shift));
     completion.operation = static_cast<Operation>(word >> operation_shift & 3);
     completion.is_receive = (word >> queue_shift & 3) == queue_receive;
-    if (!completion.is_receive)
-        return queues.send && queues.send->complete(device_id, completion.id);
-    describe_arrival(word, entry, entry_words_ > 2, completion);
-    return queues.receive && queues.receive->complete(device_id, completion.id);
+    if (completion.is_receive) {
+        describe_arrival(word, entry, entry_words_ > 2, completion);
+        return queues.receive && queues.receive->complete(device_id, completion.id);
+    }
+    completion.has_immediate = false;
+    completion.length = 0;
+    return queues.send && queues.send->complete(device_id, completion.id);
 }
 
 } // namespace p2prdma::direct

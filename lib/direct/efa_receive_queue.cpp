@@ -40,12 +40,4 @@ void EfaReceiveQueue::ring() noexcept
     *doorbell_ = efa::little_endian(std::uint32_t{producer_});
 }
 
-bool EfaReceiveQueue::complete(std::uint16_t device_id, std::uint64_t& id) noexcept
-{
-    const auto request = ids_.give_back(device_id);
-    id = request.id;
-    room_ += request.slots;
-    return request.slots != 0;
-}
-
 } // namespace p2prdma::direct

@@ -46,7 +46,8 @@ Word load_rest(std::span<const std::byte> data, std::size_t rest) noexcept
 }
 
 /// Inline data is bytes: it keeps its order in memory whatever the CPU's is.
-volatile Word* put_inline(volatile Word* to, std::span<const std::byte> data) noexcept
+[[gnu::always_inline]] inline volatile Word* put_inline(volatile Word* to,
+                                                        std::span<const std::byte> data) noexcept
 {
     const std::byte* from = data.data();
     for (std::size_t left = data.size() / word_size; left > 0; --left, from += word_size)
@@ -82,6 +83,57 @@ std::uint32_t EfaSendQueue::max_inline_send() const noexcept
     return entry_words_ > 8 ? efa::send::max_inline_128 : efa::send::max_inline_send_64;
 }
 
+// A call would cost as much as what it calls.
+
+[[gnu::always_inline]] inline std::uint16_t EfaSendQueue::take_id(std::uint64_t id,
+                                                                  Signal signal) noexcept
+{
+    if (signal == Signal::yes)
+        return ids_.take(id, static_cast<std::uint16_t>(std::exchange(silent_, 0) + 1));
+    ++silent_;
+    return ids_.shared();
+}
+
+[[gnu::always_inline]] inline volatile Word*
+EfaSendQueue::put_meta(std::uint32_t control, std::uint32_t length, std::uint64_t id,
+                       const Peer& peer, Signal signal) noexcept
+{
+    using namespace efa::send;
+    auto* next = ring_ + std::size_t{producer_ & (entries_ - 1)} * entry_words_;
+    control |= meta_descriptor | first | last;
+    if (producer_ & entries_)
+        control |= phase;
+    if (signal == Signal::yes)
+        control |= signalled;
+    next = put(next, efa::pair(take_id(id, signal) | control, peer.queue_pair | length << 16));
+    next = put(next, efa::pair(0, peer.address_handle));
+    next = put(next, peer.queue_key);
+    return put(next, 0);
+}
+
+[[gnu::always_inline]] inline void EfaSendQueue::finish(volatile Word* next) noexcept
+{
+    auto* end = ring_ + (std::size_t{producer_ & (entries_ - 1)} + 1) * entry_words_;
+    while (next != end)
+        next = put(next, 0);
+    --room_;
+    ++producer_;
+    if (static_cast<std::uint16_t>(producer_ - rung_) == max_batch_)
+        ring();
+}
+
+[[gnu::always_inline]] inline Posted
+EfaSendQueue::add_rdma(std::uint32_t operation, std::uint64_t id, const Peer& peer,
+                       const LocalBuffer& local, const RemotePlace& remote, Signal signal) noexcept
+{
+    if (!has_room(signal))
+        return Posted::full;
+    auto* next = put_meta(operation, 1, id, peer, signal);
+    next = put_memory(next, local.length, remote.key, remote.address);
+    finish(put_memory(next, local.length, local.key & efa::key_mask, local.address));
+    return Posted::ok;
+}
+
 Posted EfaSendQueue::add_write(std::uint64_t id, const Peer& peer, const LocalBuffer& from,
                                const RemotePlace& to, Signal signal) noexcept
 {
@@ -92,18 +144,6 @@ Posted EfaSendQueue::add_read(std::uint64_t id, const Peer& peer, const LocalBuf
                               const RemotePlace& from, Signal signal) noexcept
 {
     return add_rdma(efa::send::operation_read, id, peer, into, from, signal);
-}
-
-Posted EfaSendQueue::add_rdma(std::uint32_t operation, std::uint64_t id, const Peer& peer,
-                              const LocalBuffer& local, const RemotePlace& remote,
-                              Signal signal) noexcept
-{
-    if (!has_room(signal))
-        return Posted::full;
-    auto* next = put_meta(operation, 1, id, peer, signal);
-    next = put_memory(next, local.length, remote.key, remote.address);
-    finish(put_memory(next, local.length, local.key & efa::key_mask, local.address));
-    return Posted::ok;
 }
 
 Posted EfaSendQueue::add_send(std::uint64_t id, const Peer& peer, const LocalBuffer& from,
@@ -144,41 +184,6 @@ Posted EfaSendQueue::add_send_inline(std::uint64_t id, const Peer& peer,
     return Posted::ok;
 }
 
-std::uint16_t EfaSendQueue::take_id(std::uint64_t id, Signal signal) noexcept
-{
-    if (signal == Signal::yes)
-        return ids_.take(id, static_cast<std::uint16_t>(std::exchange(silent_, 0) + 1));
-    ++silent_;
-    return ids_.shared();
-}
-
-volatile Word* EfaSendQueue::put_meta(std::uint32_t control, std::uint32_t length, std::uint64_t id,
-                                      const Peer& peer, Signal signal) noexcept
-{
-    using namespace efa::send;
-    auto* next = ring_ + std::size_t{producer_ & (entries_ - 1)} * entry_words_;
-    control |= meta_descriptor | first | last;
-    if (producer_ & entries_)
-        control |= phase;
-    if (signal == Signal::yes)
-        control |= signalled;
-    next = put(next, efa::pair(take_id(id, signal) | control, peer.queue_pair | length << 16));
-    next = put(next, efa::pair(0, peer.address_handle));
-    next = put(next, peer.queue_key);
-    return put(next, 0);
-}
-
-void EfaSendQueue::finish(volatile Word* next) noexcept
-{
-    auto* end = ring_ + (std::size_t{producer_ & (entries_ - 1)} + 1) * entry_words_;
-    while (next != end)
-        next = put(next, 0);
-    --room_;
-    ++producer_;
-    if (static_cast<std::uint16_t>(producer_ - rung_) == max_batch_)
-        ring();
-}
-
 void EfaSendQueue::ring() noexcept
 {
     if (rung_ == producer_)
@@ -187,18 +192,6 @@ void EfaSendQueue::ring() noexcept
     // The adapter must not see the doorbell before the entries, nor before the data they name.
     internal::store_fence();
     *doorbell_ = efa::little_endian(std::uint32_t{producer_});
-}
-
-bool EfaSendQueue::complete(std::uint16_t device_id, std::uint64_t& id) noexcept
-{
-    if (device_id == ids_.shared()) {
-        id = unsignalled_id;
-        return true;
-    }
-    const auto request = ids_.give_back(device_id);
-    id = request.id;
-    room_ += request.slots;
-    return request.slots != 0;
 }
 
 } // namespace p2prdma::direct

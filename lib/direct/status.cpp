@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "p2prdma/direct/status.hpp"
 
-#include "lib/direct/efa_status.hpp"
-
 #include <array>
 #include <cstddef>
 
@@ -34,16 +32,4 @@ std::string_view to_string(Status status) noexcept
     return index < texts.size() ? texts[index] : texts.back();
 }
 
-namespace efa {
-
-Status from_efa(std::uint8_t status) noexcept
-{
-    constexpr std::uint8_t consecutive = 15; // the adapter's numbers are those of Status so far
-    constexpr std::uint8_t feature_mismatch = 18;
-    if (status <= consecutive)
-        return static_cast<Status>(status);
-    return status == feature_mismatch ? Status::remote_feature_mismatch : Status::unknown;
-}
-
-} // namespace efa
 } // namespace p2prdma::direct

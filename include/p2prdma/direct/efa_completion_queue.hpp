@@ -54,17 +54,19 @@ private:
 
     [[nodiscard]] bool take(std::uint64_t word, volatile const std::uint64_t* entry,
                             Completion& completion) noexcept;
-    [[nodiscard]] static bool used(const Queues& place) noexcept
+    [[nodiscard]] static bool used(const Queues& queues) noexcept
     {
-        return place.send || place.receive;
+        return queues.send || queues.receive;
     }
+    [[nodiscard]] Queues& place(std::uint16_t number) noexcept { return queues_[number & mask_]; }
     [[nodiscard]] bool rehash(std::size_t places);
 
     std::uint32_t consumed_ = 0;
     std::uint32_t entries_;
     std::uint32_t entry_words_;
     volatile const std::uint64_t* ring_;
-    std::vector<Queues> queues_; // a power of two of places; a number's is unique modulo that
+    std::uint32_t mask_ = 0;
+    std::vector<Queues> queues_; // mask_ + 1 places; the last bits of a number are its place's
     std::uint64_t strays_ = 0;
 };
 

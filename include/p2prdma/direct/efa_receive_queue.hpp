@@ -32,7 +32,13 @@ public:
     [[nodiscard]] std::uint32_t room() const noexcept { return room_; }
 
     /// For the completion queue: ends the request that a completion names. False if there is none.
-    [[nodiscard]] bool complete(std::uint16_t device_id, std::uint64_t& id) noexcept;
+    [[nodiscard]] bool complete(std::uint16_t device_id, std::uint64_t& id) noexcept
+    {
+        const auto request = ids_.give_back(device_id);
+        id = request.id;
+        room_ += request.slots;
+        return request.slots != 0;
+    }
 
 private:
     std::uint16_t producer_ = 0; // entries written, ever

@@ -65,7 +65,13 @@ public:
     [[nodiscard]] std::uint32_t room() const noexcept { return room_; }
 
     /// For the completion queue: ends the request that a completion names. False if there is none.
-    [[nodiscard]] bool complete(std::uint16_t device_id, std::uint64_t& id) noexcept;
+    [[nodiscard]] bool complete(std::uint16_t device_id, std::uint64_t& id) noexcept
+    {
+        const auto request = ids_.give_back(device_id);
+        id = request.id;
+        room_ += request.slots;
+        return request.slots != 0 || is_unsignalled(device_id, id);
+    }
 
 private:
     using Word = std::uint64_t;
@@ -83,6 +89,11 @@ private:
     /// Fills the entry up from `next` on, and takes it as added.
     void finish(volatile Word* next) noexcept;
     [[nodiscard]] std::uint16_t take_id(std::uint64_t id, Signal signal) noexcept;
+    [[nodiscard]] bool is_unsignalled(std::uint16_t device_id, std::uint64_t& id) const noexcept
+    {
+        id = unsignalled_id;
+        return device_id == ids_.shared();
+    }
 
     std::uint16_t producer_ = 0; // entries written, ever
     std::uint16_t rung_ = 0;     // of which the adapter was told
