@@ -13,13 +13,16 @@ HOSTS = ["one-switch", "two-ports", "switch-iommu", "ports-iommu"]
 def passes_tests(lab):
     """What a process has mapped goes behind windows, and away with the mapping."""
     a = lab["a"]
-    lab.guest_tests(a, TEST, timeout=120)
+    lab.guest_tests(a, TEST, "'~*unbinding*'", timeout=120)
     lab.is_equal(a.run("cat /sys/class/p2prdma/card0/windows_in_use").out.strip(), "0",
                  "no window is left")
     result = a.run(f"P2PRDMA_EFA_UNBIND='{UNBIND}' /src/build/lab/guest/{TEST} '*unbinding*'",
                    timeout=60, check=False)
     lab.diag(result.out[-1500:])
     lab.is_equal(result.rc, 0, "unbinding the adapter's driver takes windows away")
+    a.run("for i in $(seq 100); do [ -e /sys/class/infiniband/efa_0 ] || exit 0; sleep 0.1; done; "
+          "exit 1")
+    lab.ok(True, "and when the process has ended, the driver is unbound")
     a.run("rmmod p2prdma_ib && rmmod p2prdma && rmmod efa")
     lab.ok(True, "the modules can be unloaded afterwards")
 
