@@ -29,6 +29,17 @@ def end(peer):
     peer.wait(check=False)
 
 
+def shown(machine, lab):
+    machine.run(f"for i in $(seq 100); do grep -q served {LOCAL}/state && exit 0; sleep 0.1; done; "
+                "exit 1", timeout=30)
+    cards = machine.run("p2prdma list --json").json()
+    lab.is_equal((cards["cards"], [card["state"] for card in cards["local_cards"]]),
+                 ([], ["served"]), "the card is listed")
+    info = machine.run("p2prdma info --json").json()
+    lab.is_equal([info["pool"], info["aperture"]], list(functions(machine)), "info tells its functions")
+    lab.ok("own machine" in machine.run("p2prdma info local0").out, "info says what it is")
+
+
 def functions(machine):
     """Addresses of pool and aperture."""
     return (machine.run(f"basename $(readlink -f {LOCAL}/device)").out.strip(),
@@ -44,6 +55,7 @@ def local_card(lab):
     passes(lab, "[foreign]", "with a daemon of another version")
     end(peer)
     peer = start_peer(lab)
+    shown(lab["b"], lab)
     passes(lab, "[served]", "served")
     passes(lab, "[epoch]", "epochs that end")
     out = peer.output()

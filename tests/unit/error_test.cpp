@@ -14,10 +14,12 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-constexpr Errc all[] = {Errc::module_not_loaded, Errc::no_such_card,    Errc::not_a_card,
-                        Errc::card_gone,         Errc::card_full,       Errc::not_permitted,
-                        Errc::no_such_adapter,   Errc::unsupported,     Errc::unreachable,
-                        Errc::bad_argument,      Errc::version_mismatch};
+constexpr Errc all[] = {Errc::module_not_loaded, Errc::no_such_card, Errc::not_a_card,
+                        Errc::card_gone,         Errc::card_full,    Errc::not_permitted,
+                        Errc::no_such_adapter,   Errc::unsupported,  Errc::unreachable,
+                        Errc::bad_argument,      Errc::not_isolated, Errc::version_mismatch,
+                        Errc::host_not_serving,  Errc::host_gone,    Errc::host_timeout,
+                        Errc::host_mismatch,     Errc::host_busy};
 
 Reach refused()
 {

@@ -8,6 +8,13 @@ _p2prdma_cards() {
 	done
 }
 
+_p2prdma_local_cards() {
+	local card
+	for card in /sys/class/p2prdma_local/local*; do
+		[ -e "$card" ] && printf '%s\n' "${card##*/}"
+	done
+}
+
 _p2prdma_devices() {
 	local device
 	for device in /sys/class/infiniband/*; do
@@ -33,7 +40,7 @@ _p2prdma() {
 	fi
 	case ${COMP_WORDS[1]} in
 	list) options="--json --help" ;;
-	info) options="--json --help $(_p2prdma_cards)" ;;
+	info) options="--json --help $(_p2prdma_cards) $(_p2prdma_local_cards)" ;;
 	send) options="--to --card --device --isolation --piece --timeout --json --help" ;;
 	recv) options="--card --out --port --bind --device --isolation --piece --timeout --wait --once --json --help" ;;
 	*) return ;;

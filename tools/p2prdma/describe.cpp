@@ -24,7 +24,33 @@ Json capabilities(const CardInfo& info)
         names.push_back("revoke");
     if (info.has_doorbells)
         names.push_back("doorbell");
+    if (info.has_windows)
+        names.push_back("window");
+    if (info.has_bells)
+        names.push_back("bell");
+    if (info.has_control)
+        names.push_back("control");
     return names;
+}
+
+std::string hexadecimal(std::uint64_t number)
+{
+    char text[17];
+    std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(number));
+    return text;
+}
+
+const char* name_of(LocalCardInfo::State state)
+{
+    switch (state) {
+    case LocalCardInfo::State::alone:
+        return "alone";
+    case LocalCardInfo::State::served:
+        return "served";
+    case LocalCardInfo::State::foreign:
+        return "foreign";
+    }
+    return "unknown";
 }
 
 } // namespace
@@ -42,6 +68,21 @@ Json describe(unsigned number, const CardInfo& info)
             {"mem_largest_free", info.mem_largest_free},
             {"mem_granule", info.mem_granule},
             {"capabilities", capabilities(info)},
+            {"abi_version", info.abi_version}};
+}
+
+Json describe(unsigned number, const LocalCardInfo& info)
+{
+    return {{"local", number},
+            {"path", "/dev/p2prdma/local" + std::to_string(number)},
+            {"serial", hexadecimal(info.serial)},
+            {"state", name_of(info.state)},
+            {"epoch", info.epoch},
+            {"mem_size", info.pool_size},
+            {"windows", info.windows},
+            {"doorbells", info.doorbells},
+            {"pool", info.pool.to_string()},
+            {"aperture", info.aperture.to_string()},
             {"abi_version", info.abi_version}};
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "p2prdma/card.hpp"
+#include "p2prdma/local_card.hpp"
 #include "tools/p2prdma/adapter.hpp"
 #include "tools/p2prdma/commands.hpp"
 
@@ -11,6 +12,8 @@ namespace p2prdma::tool {
 
 /// A card's identity and memory.
 Json describe(unsigned number, const CardInfo& info);
+/// A card whose own machine this is.
+Json describe(unsigned number, const LocalCardInfo& info);
 /// An RDMA device.
 Json describe(const Adapter::Entry& adapter);
 /// Whether and how the two reach each other.

@@ -18,6 +18,14 @@ struct Options {
     bool json = false;
 };
 
+/// Whether a name, or the lack of one, means a card whose own machine this is.
+bool means_local(const std::string& name)
+{
+    if (name.empty())
+        return Card::enumerate().empty() && !LocalCard::enumerate().empty();
+    return name.substr(name.rfind('/') + 1).starts_with("local");
+}
+
 /// The first card, if the user names none.
 Card open_any(const std::string& name)
 {
@@ -27,6 +35,16 @@ Card open_any(const std::string& name)
     if (cards.empty())
         throw Error(Errc::no_such_card, "no card is bound to p2prdma");
     return Card::open(cards.front().number);
+}
+
+LocalCard open_any_local(const std::string& name)
+{
+    if (!name.empty())
+        return LocalCard::open(name);
+    const auto cards = LocalCard::enumerate();
+    if (cards.empty())
+        throw Error(Errc::card_gone, "the card has just been removed or unbound");
+    return LocalCard::open(cards.front().number);
 }
 
 Json reaches(const Card& card)
@@ -70,8 +88,38 @@ void print_text(const Json& card)
     }
 }
 
+void print_local_text(const Json& card)
+{
+    const auto text = [&](const char* key) { return card[key].get<std::string>(); };
+    const auto count = [&](const char* key) { return card[key].get<unsigned>(); };
+    std::printf("local%u: this is the card's own machine\n", count("local"));
+    std::printf("  path          %s (ABI %u)\n", text("path").c_str(), count("abi_version"));
+    std::printf("  PCI           pool %s, aperture %s\n", text("pool").c_str(),
+                text("aperture").c_str());
+    std::printf("  serial        %s\n", text("serial").c_str());
+    std::printf("  host          %s\n", text("state").c_str());
+    std::printf("  memory        %s, shared with the host\n",
+                human_bytes(card["mem_size"]).c_str());
+    std::printf("  windows       %u\n", count("windows"));
+    std::printf("  doorbells     %u\n", count("doorbells"));
+}
+
+void local_info(const Options& options)
+{
+    const auto card = open_any_local(options.card);
+    const Json json = describe(card.number(), card.info());
+    if (options.json)
+        print(json);
+    else
+        print_local_text(json);
+}
+
 void info(const Options& options)
 {
+    if (means_local(options.card)) {
+        local_info(options);
+        return;
+    }
     const auto card = open_any(options.card);
     Json json = describe(card.number(), card.info());
     json["reach"] = reaches(card);

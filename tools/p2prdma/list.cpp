@@ -12,19 +12,20 @@
 namespace p2prdma::tool {
 namespace {
 
-/// The cards that are there; one that goes meanwhile is left out.
-Json list_cards()
+/// What is there of `Kind`; one that goes meanwhile is left out.
+template <typename Kind>
+Json list_kind()
 {
-    Json cards = Json::array();
-    for (const auto& entry : Card::enumerate()) {
+    Json all = Json::array();
+    for (const auto& entry : Kind::enumerate()) {
         try {
-            cards.push_back(describe(entry.number, Card::open(entry.number).info()));
+            all.push_back(describe(entry.number, Kind::open(entry.number).info()));
         } catch (const Error& error) {
             if (error.code() != std::errc::no_such_device)
                 throw;
         }
     }
-    return cards;
+    return all;
 }
 
 Json list_adapters()
@@ -37,13 +38,20 @@ Json list_adapters()
 
 void print_cards(const Json& cards)
 {
-    if (cards.empty())
-        std::puts("no cards");
     for (const auto& card : cards)
         std::printf("card%-4u %s  %-8s %10s, %s free\n", card["card"].get<unsigned>(),
                     card["pci"].get<std::string>().c_str(),
                     card["driver"].get<std::string>().c_str(),
                     human_bytes(card["mem_size"]).c_str(), human_bytes(card["mem_free"]).c_str());
+}
+
+void print_local_cards(const Json& cards)
+{
+    for (const auto& card : cards)
+        std::printf("local%-3u %s  %-8s %10s, this is its own machine\n",
+                    card["local"].get<unsigned>(), card["pool"].get<std::string>().c_str(),
+                    card["state"].get<std::string>().c_str(),
+                    human_bytes(card["mem_size"]).c_str());
 }
 
 void print_adapters(const Json& adapters)
@@ -59,13 +67,17 @@ void print_adapters(const Json& adapters)
 
 void list(bool json)
 {
-    const Json cards = list_cards();
+    const Json cards = list_kind<Card>();
+    const Json local_cards = list_kind<LocalCard>();
     const Json adapters = list_adapters();
     if (json) {
-        print({{"cards", cards}, {"adapters", adapters}});
+        print({{"cards", cards}, {"local_cards", local_cards}, {"adapters", adapters}});
         return;
     }
+    if (cards.empty() && local_cards.empty())
+        std::puts("no cards");
     print_cards(cards);
+    print_local_cards(local_cards);
     print_adapters(adapters);
 }
 
