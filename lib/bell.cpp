@@ -25,6 +25,8 @@ Error bell_error(int error, const std::string& card)
 {
     if (error == EOPNOTSUPP)
         return {Errc::unsupported, card + " cannot ring the host"};
+    if (error == EBUSY)
+        return internal::busy_error(card, "the bell");
     return internal::card_error(error, card, "bind a bell");
 }
 

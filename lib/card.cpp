@@ -220,6 +220,13 @@ Error card_error(int error, const std::string& card, const std::string& what)
     }
 }
 
+Error busy_error(const std::string& card, const std::string& what)
+{
+    return {std::error_code(EBUSY, std::system_category()),
+            what + " of " + card +
+                " is in use (another p2prdmad serves the card), or the card is being reset"};
+}
+
 PciAddress from_uapi(const p2prdma_pci_addr& address) noexcept
 {
     return {address.domain, static_cast<std::uint8_t>(address.bus),

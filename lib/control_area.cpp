@@ -12,9 +12,7 @@ Error control_error(int error, const std::string& card)
 {
     switch (error) {
     case EBUSY:
-        return {std::error_code(EBUSY, std::system_category()),
-                "the control area of " + card +
-                    " is in use (another p2prdmad serves the card), or the card is being reset"};
+        return internal::busy_error(card, "the control area");
     case ENOSPC:
         return {Errc::card_full, card + " has no memory left for its control area"};
     case EOPNOTSUPP:

@@ -15,6 +15,8 @@ Error doorbell_error(int error, const std::string& card)
         return {Errc::card_full, "all doorbell pages of " + card + " are in use"};
     case EOPNOTSUPP:
         return {Errc::unsupported, card + " has no doorbell pages"};
+    case EBUSY:
+        return internal::busy_error(card, "the control area's doorbell page");
     default:
         return internal::card_error(error, card, "open a doorbell page");
     }

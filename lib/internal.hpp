@@ -27,6 +27,8 @@ namespace p2prdma::internal {
 [[nodiscard]] Error open_error(int error, const std::string& path);
 /// What an errno of the other ioctls on a card means: "cannot WHAT of CARD".
 [[nodiscard]] Error card_error(int error, const std::string& card, const std::string& what);
+/// What EBUSY means for what a card's one daemon owns.
+[[nodiscard]] Error busy_error(const std::string& card, const std::string& what);
 /// What an errno of MEM_ALLOC means; `info` is the card's state after the failure.
 [[nodiscard]] Error allocate_error(int error, const std::string& card, std::uint64_t wanted,
                                    const CardInfo& info);

@@ -88,3 +88,66 @@ def handles(lab, client):
     lab.is_equal([client.destroy(op, number) for op, number in
                   [(CQ_DESTROY, cq), (AH_DESTROY, handle), (EVENT_DESTROY, event)]], ["OK"] * 3,
                  "all go again")
+
+
+def resources(host):
+    """What the host has for clients: free card memory, and the daemon's descriptors."""
+    free = host.run("cat /sys/class/p2prdma/card0/mem_free").out.strip()
+    return free, host.run("ls /proc/$(pidof p2prdmad)/fd | wc -l").out.strip()
+
+
+def life(client):
+    """A queue pair with all around it, made and destroyed."""
+    memory, _, _ = client.memory(65536)
+    region, *_ = client.region(memory, 65536)
+    cq, *_ = client.cq(64)
+    qp, number, send, receive = client.qp(cq, receive=64)
+    event, *_ = client.event()
+    counter = client.counter(qp, 1, event)
+    handle, _ = client.ah(client.adapter()["gid"])
+    busy = [client.destroy(CQ_DESTROY, cq), client.destroy(EVENT_DESTROY, event)]
+    gone = [client.destroy(op, of) for op, of in
+            [(COUNTER_DESTROY, counter), (QP_DESTROY, qp), (CQ_DESTROY, cq), (EVENT_DESTROY, event),
+             (AH_DESTROY, handle), (MR_DEREG, region), (MEM_FREE, memory)]]
+    return busy, gone, number, send, receive
+
+
+@scenario(MACHINES, timeout=400)
+def daemon_queue_pairs(lab):
+    """Made, mapped, destroyed; fifty times, and nothing is left."""
+    host, card = lab["a"], lab["b"]
+    host.start_daemon()
+    client = Process(card).client()
+    client.hello()
+    busy, gone, number, send, receive = life(client)
+    lab.is_equal(busy, ["EBUSY", "EBUSY"], "what a queue pair needs stays while it is there")
+    lab.is_equal(gone, ["OK"] * 7, "it is made and destroyed")
+    lab.ok(number, "it has a number")
+    lab.is_equal((send[4], send[5], receive[5]), (64, 64, 64), "and queues as wished")
+    baseline = resources(host)
+    for _ in range(50):
+        busy, gone, *_ = life(client)
+        if gone != ["OK"] * 7:
+            lab.is_equal(gone, ["OK"] * 7, "destroyed again and again")
+    lab.is_equal(resources(host), baseline, "fifty times, and nothing is left")
+    windows(lab, client)
+
+
+def windows(lab, client):
+    cq, *_ = client.cq(64)
+    qp, _, send, receive = client.qp(cq, send=16, receive=16)
+    lab.ok(send[5] >= 64, "a small ring fills a page all the same")
+    lab.is_equal(client.map("ring", send[0], send[4] * send[5]), "None", "the ring can be mapped")
+    lab.is_equal(client.map("bell", send[2], 4), "None", "and the doorbell")
+    lab.is_equal(client.map("rring", receive[0], 4096), "None", "and the receive ring")
+    lab.is_equal(client.map("rbell", receive[2], 4), "None", "and its doorbell")
+    lab.is_equal(client.peek("ring", 0), ONES, "queue memory cannot be read")
+    for alias in "ring", "bell", "rring", "rbell":
+        client.unmap(alias)
+    qp2, _, large, _ = client.qp(cq, inline=80)
+    lab.is_equal(large[4], 128, "much inline data makes large requests")
+    lab.is_equal([client.refusal(QP_CREATE, "8I", 0, cq, cq, *values, 1, 0) for values in
+                  [(0, 0, 0), (1 << 20, 0, 0), (16, 1 << 20, 0), (16, 0, 4096)]],
+                 ["EINVAL"] * 4, "bad values are refused")
+    lab.is_equal([client.destroy(QP_DESTROY, qp), client.destroy(QP_DESTROY, qp2)], ["OK"] * 2,
+                 "all go again")

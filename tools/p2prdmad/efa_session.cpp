@@ -20,9 +20,18 @@ void check_entries(std::uint32_t entries)
 
 } // namespace
 
-EfaSession::EfaSession(const Shared& shared, std::shared_ptr<EfaContext> context)
-    : shared_(shared), context_(std::move(context))
+EfaSession::EfaSession(const Shared& shared, const AdapterInfo& info,
+                       std::shared_ptr<EfaContext> context)
+    : shared_(shared), info_(info), context_(std::move(context))
 {
+}
+
+void EfaSession::require(std::uint32_t cap, const char* what) const
+{
+    context_->require_alive();
+    if (!(info_.caps & cap))
+        throw Refusal(EOPNOTSUPP,
+                      std::string(what) + " of the card are out of reach: " + info_.reason);
 }
 
 std::shared_ptr<Region> EfaSession::register_target(const std::shared_ptr<Target>& target,
@@ -37,7 +46,7 @@ std::shared_ptr<Region> EfaSession::register_target(const std::shared_ptr<Target
 
 std::shared_ptr<CompletionQueue> EfaSession::create_cq(std::uint32_t entries)
 {
-    context_->require_alive();
+    require(P2PRDMA_ADAPTER_CQ_IN_CARD, "completion queues in memory");
     check_entries(entries);
     return std::make_shared<EfaCompletionQueue>(context_, shared_.card, entries);
 }
@@ -65,7 +74,11 @@ std::shared_ptr<Counter> EfaSession::create_counter(const std::shared_ptr<QueueP
                                                     const std::shared_ptr<Target>& target,
                                                     std::uint64_t offset)
 {
-    context_->require_alive();
+    const auto* event = dynamic_cast<const Event*>(target.get());
+    if (event && event->kind == P2PRDMA_EVENT_RELAY)
+        context_->require_alive();
+    else
+        require(P2PRDMA_ADAPTER_COUNTER, "counters in memory");
     auto counter = std::make_shared<EfaCounter>(context_, shared_.relay, target, offset);
     auto& efa_qp = static_cast<EfaQueuePair&>(*qp);
     efa_qp.counters.reserve(efa_qp.counters.size() + 1);

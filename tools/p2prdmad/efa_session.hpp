@@ -31,7 +31,8 @@ public:
         std::function<void(const std::shared_ptr<EfaQueuePair>& qp)> made;
     };
 
-    EfaSession(const Shared& shared, std::shared_ptr<EfaContext> context);
+    /// `info`: of the adapter, which outlives the session.
+    EfaSession(const Shared& shared, const AdapterInfo& info, std::shared_ptr<EfaContext> context);
 
     std::shared_ptr<Region> register_target(const std::shared_ptr<Target>& target,
                                             std::uint64_t offset, std::uint64_t length,
@@ -45,7 +46,10 @@ public:
                                             std::uint64_t offset) override;
 
 private:
+    void require(std::uint32_t cap, const char* what) const;
+
     const Shared& shared_;
+    const AdapterInfo& info_;
     std::shared_ptr<EfaContext> context_;
 };
 

@@ -35,7 +35,7 @@ const HcaRegisters& VerbsProvider::registers()
 
 std::unique_ptr<AdapterSession> VerbsProvider::open(std::uint32_t adapter)
 {
-    return std::make_unique<EfaSession>(shared_, adapters_.at(adapter).open());
+    return std::make_unique<EfaSession>(shared_, info(adapter), adapters_.at(adapter).open());
 }
 
 std::shared_ptr<Target> VerbsProvider::allocate(std::uint64_t length, bool uncached, bool read_only)

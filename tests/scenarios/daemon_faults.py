@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+"""What p2prdmad does when something goes away: itself, its clients, the card's machine, the card,
+the adapter. Whoever remains is told, keeps going, and nothing is left behind."""
+
+import time
+
+from card_client import *
+from p2plab import scenario
+
+MACHINES = ["one-switch/refcard", "one-switch/none,efas=0,card_of=a.card0"]
+HUP = 16
+
+
+def eventually(check, timeout=20):
+    """Whether `check` becomes true."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if check():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def read(machine, path):
+    return machine.run(f"cat {path}").out.strip()
+
+
+def free_memory(host):
+    return int(read(host, "/sys/class/p2prdma/card0/mem_free"))
+
+
+def address(machine, ids):
+    """Of the PCI function with that vendor and device."""
+    vendor, device = ids.split(":")
+    return machine.run(f"for d in /sys/bus/pci/devices/*; do grep -q 0x{vendor} $d/vendor && "
+                       f"grep -q 0x{device} $d/device && basename $d; done; true").out.split()[0]
+
+
+def driver(machine, ids):
+    return machine.run(f"readlink -f /sys/bus/pci/devices/{address(machine, ids)}/driver").out.strip()
+
+
+def make_all(client):
+    """One of each kind that needs no queue pair."""
+    number, grant, _ = client.memory(65536)
+    client.region(number, 65536)
+    client.cq(64)
+    client.event()
+    client.ah(client.adapter()["gid"])
+    return number, grant
+
+
+def greeted(process, name):
+    """A new client, as soon as there is a daemon for it."""
+    attempts = []
+
+    def attempt():
+        attempts.append(process.client(f"{name}{len(attempts)}"))
+        return attempts[-1].refusal(HELLO, "IIQ32s", 1, 1, 0, b"test") == "OK"
+
+    if not eventually(attempt):
+        raise RuntimeError("no daemon serves the card")
+    return attempts[-1]
+
+
+@scenario(MACHINES, timeout=240)
+def daemon_restart(lab):
+    """Killed, stopped, started twice."""
+    host, card = lab["a"], lab["b"]
+    daemon = host.start_daemon()
+    baseline = free_memory(host)
+    second = host.run("p2prdmad", check=False)
+    lab.is_equal((second.rc, "another p2prdmad" in second.out), (4, True),
+                 "a second daemon for the same card ends with a sentence")
+    process = Process(card)
+    client = greeted(process, "c")
+    _, grant = make_all(client)
+    client.map("m", grant, 65536)
+    daemon.kill()
+    daemon.wait(check=False)
+    lab.ok(eventually(lambda: client.state() & HUP), "a killed daemon's clients are told")
+    lab.is_equal(client.raw(MEM_ALLOC, b"\0" * 16)[0], "!ECONNRESET", "their calls fail cleanly")
+    lab.ok(eventually(lambda: free_memory(host) >= baseline), "nothing is left on the host")
+    daemon = host.start_daemon()
+    newcomer = greeted(process, "n")
+    make_all(newcomer)
+    lab.ok(True, "a new daemon serves new clients")
+    lab.is_equal(client.raw(MEM_ALLOC, b"\0" * 16)[0], "!ECONNRESET", "but no old ones")
+    host.run("kill -TERM $(pidof p2prdmad)")
+    lab.is_equal(daemon.wait().rc, 0, "SIGTERM ends it with status 0")
+    lab.ok(eventually(lambda: newcomer.state() & HUP), "and its clients are told")
+
+
+@scenario(MACHINES, timeout=240)
+def daemon_client_killed(lab):
+    """With all that a client can have, mapped."""
+    host, card = lab["a"], lab["b"]
+    host.start_daemon()
+    baseline = free_memory(host)
+    for _ in range(3):
+        process = Process(card)
+        client = greeted(process, "c")
+        _, grant = make_all(client)
+        client.map("m", grant, 65536)
+        lab.ok(free_memory(host) < baseline, "the client has memory")
+        process.kill()
+        lab.ok(eventually(lambda: free_memory(host) == baseline), "killed, it has none")
+    other = greeted(Process(card), "o")
+    make_all(other)
+    lab.ok(True, "others are served")
+
+
+@scenario(MACHINES, timeout=240)
+def daemon_card_machine(lab):
+    """The drivers of the card's own machine go and come back."""
+    host, card = lab["a"], lab["b"]
+    daemon = host.start_daemon()
+    baseline = free_memory(host)
+    client = greeted(Process(card), "c")
+    make_all(client)
+    path, pool = driver(card, "1b36:1101"), address(card, "1b36:1101")
+    card.run(f"echo {pool} > {path}/unbind")
+    lab.ok(eventually(lambda: free_memory(host) == baseline), "all that its clients had is gone")
+    lab.ok(eventually(lambda: "new epoch" in daemon.output()), "the daemon says so")
+    card.run(f"echo {pool} > {path}/bind")
+    card.run("for i in 1 2 3 4 5 6 7 8 9 10; do [ -e /dev/p2prdma/local0 ] && break; sleep 0.2; done")
+    make_all(greeted(Process(card), "n"))
+    lab.ok(True, "when it is back, new clients are served")
+
+
+@scenario(MACHINES, timeout=240)
+def daemon_card_gone(lab):
+    """The card is reset, and unbound from its driver in the host."""
+    host, card = lab["a"], lab["b"]
+    daemon = host.start_daemon()
+    function = address(host, "1b36:1100")
+    client = greeted(Process(card), "c")
+    make_all(client)
+    host.run(f"echo 1 > /sys/bus/pci/devices/{function}/reset", timeout=60)
+    lab.ok(eventually(lambda: "was reset" in daemon.output()), "a reset is noticed")
+    lab.ok(eventually(lambda: client.state() & HUP), "the client is told")
+    client = greeted(Process(card), "d")
+    make_all(client)
+    lab.ok(True, "and a new one is served")
+    path = driver(host, "1b36:1100")
+    host.run(f"echo {function} > {path}/unbind", timeout=60)
+    lab.ok(True, "unbinding the card does not wait for the daemon")
+    lab.ok(eventually(lambda: "waiting for it" in daemon.output()), "which waits for the card")
+    lab.ok(eventually(lambda: client.state() & HUP), "the client is told")
+    host.run(f"echo {function} > {path}/bind", timeout=60)
+    lab.ok(eventually(lambda: daemon.output().count("serving") == 3), "and serves it again")
+    make_all(greeted(Process(card), "e"))
+    lab.ok(True, "with new clients")
+
+
+@scenario(MACHINES, timeout=240)
+def daemon_adapter_gone(lab):
+    """The adapter's driver is unbound under the daemon, which goes on without it."""
+    host, card = lab["a"], lab["b"]
+    host.start_daemon()
+    client = greeted(Process(card), "c")
+    number, _, _ = client.memory(8192)
+    region, *_ = client.region(number, 8192)
+    cq, *_ = client.cq(64)
+    function = host.run("basename $(readlink -f /sys/class/infiniband/efa_0/device)").out.strip()
+    path = host.run(f"readlink -f /sys/bus/pci/devices/{function}/driver").out.strip()
+    host.run(f"echo {function} > {path}/unbind", timeout=60)
+    lab.ok(True, "the driver goes although clients use the adapter")
+    lab.is_equal(client.refusal(CQ_CREATE, "II", 0, 64), "ENODEV", "calls on it say so")
+    lab.is_equal([client.destroy(op, of) for op, of in
+                  [(CQ_DESTROY, cq), (MR_DEREG, region), (MEM_FREE, number)]], ["OK"] * 3,
+                 "what was made can be given up")
+    number, _, _ = client.memory(8192)
+    lab.ok(number, "the card's memory is still there")
+    host.run(f"echo {function} > {path}/bind", timeout=60)
+    newcomer = greeted(Process(card), "n")
+    lab.ok(eventually(lambda: newcomer.refusal(CQ_CREATE, "II", 0, 64) == "OK"),
+           "when it is back, new clients have it")
