@@ -305,6 +305,7 @@ void p2p_card_block(struct p2p_card *card, enum p2p_card_state state)
 	/* Wait for all that still saw the old state. */
 	down_write(&card->lock);
 	up_write(&card->lock);
+	p2p_control_stop(card);
 	/* Before a reset stops the count of what is under way. */
 	p2p_windows_shut(card);
 	p2p_bells_stop(card);

@@ -41,6 +41,20 @@ static void control_released(struct p2p_mem *mem)
 		p2p_card_exit(card);
 }
 
+/**
+ * p2p_control_stop() - tell the card that the epoch is over
+ * @card: the card, which is being blocked: the area's owner cannot tell it
+ */
+void p2p_control_stop(struct p2p_card *card)
+{
+	mutex_lock(&card->control.lock);
+	if (card->control.open) {
+		card->ops->control_set(card, 0, 0, 0);
+		card->ops->ring(card, CONTROL_DOORBELL);
+	}
+	mutex_unlock(&card->control.lock);
+}
+
 static const struct p2p_mem_kind control_kind = {
 	.name = "the control area",
 	.zeroed = true,

@@ -26,6 +26,7 @@ struct p2p_control {
 };
 
 void p2p_control_init(struct p2p_card *card);
+void p2p_control_stop(struct p2p_card *card);
 struct dma_buf *p2p_control_open(struct p2p_card *card, u32 *epoch);
 
 #endif
