@@ -95,4 +95,4 @@ def unplugged(lab):
     gone = "for i in $(seq 300); do lspci -n | grep -q 1af4:1110 || exit 0; sleep 0.1; done; exit 1"
     lab.is_equal(a.run(gone, timeout=60, check=False).rc, 0, "then the card is gone")
     lab.is_equal(a.run("ls /sys/class/p2prdma").out, "", "for the module, too")
-    a.run("rmmod p2prdma")
+    a.run("rmmod p2prdma_ib p2prdma")

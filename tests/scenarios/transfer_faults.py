@@ -105,7 +105,7 @@ def bad_input(lab):
     receiver.wait_output("listening", 20)
     lab.ok("Address already in use" in a.run("p2prdma recv", check=False).out, "a port in use")
     receiver.kill()
-    a.run("rmmod p2prdma")
+    a.run("rmmod p2prdma_ib p2prdma")
     lab.ok("modprobe p2prdma" in a.run("p2prdma list", check=False).out, "no module")
     b.run("echo 1 > /sys/class/infiniband/efa_0/device/remove", timeout=20)
     lab.is_equal(b.run("p2prdma send /tmp/f --to a", check=False).rc, NO_DEVICE, "no RDMA device")
