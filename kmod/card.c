@@ -191,9 +191,9 @@ int p2p_card_set_doorbells(struct p2p_card *card, int bar, u64 offset,
 			       count * P2P_GRANULE);
 
 	if (ret) {
-		pci_err(card->pdev,
-			"BAR %d cannot hold %llu doorbell pages at 0x%llx\n",
-			bar, count, offset);
+		pci_warn(card->pdev,
+			 "no doorbells: BAR %d cannot hold %llu pages at 0x%llx\n",
+			 bar, count, offset);
 		return ret;
 	}
 	/* Page 0 is for the owner of the control area. */

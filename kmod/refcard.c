@@ -132,26 +132,21 @@ static bool has_windows(struct refcard *ref)
 	return ref->caps & CAPS_WINDOW;
 }
 
-static int start_doorbells(struct p2p_card *card, struct refcard *ref)
+static void start_doorbells(struct p2p_card *card, struct refcard *ref)
 {
 	u64 registers = has_windows(ref) ? REG_WINDOWS_END : DB_PAGE_SIZE;
 	u64 offset = readl(ref->regs + REG_DB_OFFSET);
 	u64 count = readl(ref->regs + REG_DB_COUNT);
-	int ret;
 
 	/* With larger pages a mapping would show more than one doorbell. */
 	if (!(ref->caps & CAPS_DOORBELL) || !count || PAGE_SIZE != DB_PAGE_SIZE)
-		return 0;
-	if (offset < registers) {
-		pci_err(card->pdev,
-			"doorbell page 0 at 0x%llx is among the registers\n",
-			offset);
-		return -EINVAL;
-	}
-	ret = p2p_card_set_doorbells(card, REFCARD_REG_BAR, offset, count);
-	if (!ret)
+		return;
+	if (offset < registers)
+		pci_warn(card->pdev,
+			 "no doorbells: page 0 at 0x%llx is among the registers\n",
+			 offset);
+	else if (!p2p_card_set_doorbells(card, REFCARD_REG_BAR, offset, count))
 		ref->doorbells = ref->regs + offset;
-	return ret;
 }
 
 /* Whoever had the card before may have left some open. */
@@ -177,10 +172,10 @@ static int start_windows(struct p2p_card *card, struct refcard *ref)
 	u32 shift = FIELD_GET(WIN_SLOT_SHIFT, caps);
 
 	if (count > P2P_WINDOWS_MAX || shift < PAGE_SHIFT || shift > 56) {
-		pci_err(card->pdev,
-			"WIN_CAPS 0x%08x: at most %d windows, of 2^%d to 2^56 bytes\n",
-			caps, P2P_WINDOWS_MAX, PAGE_SHIFT);
-		return -EINVAL;
+		pci_warn(card->pdev,
+			 "no windows: WIN_CAPS is 0x%08x, but at most %d windows can be used, of 2^%d to 2^56 bytes\n",
+			 caps, P2P_WINDOWS_MAX, PAGE_SHIFT);
+		return 0;
 	}
 	card->windows.count = count;
 	card->windows.slot_size = 1ULL << shift;
@@ -197,9 +192,9 @@ static int start_own_machine(struct p2p_card *card, struct refcard *ref)
 	if (!has_windows(ref))
 		return 0;
 	if (pci_resource_len(card->pdev, REFCARD_REG_BAR) < REG_WINDOWS_END) {
-		pci_err(card->pdev, "BAR %d is too small for windows\n",
-			REFCARD_REG_BAR);
-		return -EINVAL;
+		pci_warn(card->pdev, "no windows: BAR %d is too small\n",
+			 REFCARD_REG_BAR);
+		return 0;
 	}
 	ret = start_windows(card, ref);
 	if (ret)
@@ -223,9 +218,7 @@ static int start_parts(struct p2p_card *card, struct refcard *ref)
 	ret = start_memory(card, ref);
 	if (ret)
 		return ret;
-	ret = start_doorbells(card, ref);
-	if (ret)
-		return ret;
+	start_doorbells(card, ref);
 	return start_own_machine(card, ref);
 }
 

@@ -17,8 +17,10 @@ LIES = (
     ({"0x18": 0x08000000}, "BAR 2 cannot hold 134217728 bytes"),
     ({"0x1c": 0xffffffff}, "BAR 2 cannot hold"),
 )
-DOORBELL_LIES = ({"0x20": 0}, {"0x20": 0x8001}, {"0x20": 0xf000}, {"0x24": 0xffffffff},
+DOORBELL_LIES = ({"0x20": 0}, {"0x20": 0x8001}, {"0x20": 0x3f000}, {"0x24": 0xffffffff},
                  {"0x20": 0xfffff000, "0x24": 0xffffffff})
+WINDOW_LIES = ({"0x1000": 0x100021}, {"0x1000": 0xb0010}, {"0x1000": 0x400010},
+               {"0x1000": 0xffffffff})
 
 
 def lie(machine, registers):
@@ -49,12 +51,17 @@ def lies(lab):
     for registers in DOORBELL_LIES:
         lie(a, registers)
         lab.is_equal(load(a), "card0", f"{registers}: the card is used")
-        lab.is_equal(a.run("cat /sys/class/p2prdma/card0/capabilities").out.strip(), "0x7",
+        lab.is_equal(a.run("cat /sys/class/p2prdma/card0/capabilities").out.strip(), "0x37",
                      "but no doorbells")
+    for registers in WINDOW_LIES:
+        lie(a, registers)
+        lab.is_equal(load(a), "card0", f"{registers}: the card is used")
+        lab.is_equal(a.run("cat /sys/class/p2prdma/card0/capabilities").out.strip(), "0x6f",
+                     "but no windows")
     lie(a, {})
     lab.is_equal(load(a), "card0", "an honest card works afterwards")
-    lab.is_equal(a.run("cat /sys/class/p2prdma/card0/capabilities").out.strip(), "0xf",
-                 "with doorbells")
+    lab.is_equal(a.run("cat /sys/class/p2prdma/card0/capabilities").out.strip(), "0x7f",
+                 "with doorbells and windows")
     lab.is_equal(a.run("cat /sys/class/p2prdma/card0/serial").out.strip(), "0000000000001000",
                  "and its serial number")
 
