@@ -67,7 +67,7 @@ static u32 other_epoch(u32 old)
 
 	do {
 		epoch = get_random_u32();
-	} while (!epoch || epoch == old);
+	} while (!epoch || epoch == P2PRDMA_CONTROL_LEFT || epoch == old);
 	return epoch;
 }
 

@@ -158,6 +158,8 @@ static int find_pool(struct p2p_local *local)
 	struct p2p_local_half *pool = local->pool;
 	u64 length = memory_bar(pool->pdev, &local->pool_base);
 
+	local->has_control =
+		readl(pool->regs + LOCAL_REG_CAPS) & LOCAL_CAPS_CONTROL;
 	local->pool_size = p2p_local_read64(pool, LOCAL_REG_MEM_SIZE);
 	if (local->pool_size && local->pool_size <= length &&
 	    PAGE_ALIGNED(local->pool_size))

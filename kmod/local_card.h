@@ -202,6 +202,7 @@ struct p2p_local_vector {
  * @windows: how many
  * @doorbell_base: CPU physical address of doorbell page 0
  * @doorbells: how many
+ * @has_control: it can be told where its control area is
  * @gone: a function is going; nothing may be touched
  *
  * @control_lock: see the top of this file
@@ -248,6 +249,7 @@ struct p2p_local {
 	u32 windows;
 	phys_addr_t doorbell_base;
 	u32 doorbells;
+	bool has_control;
 	bool gone;
 
 	struct mutex control_lock;

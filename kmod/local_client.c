@@ -234,21 +234,30 @@ static int client_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static void give_slot_back(struct p2p_local_client *client)
+{
+	struct p2p_local *local = client->local;
+	struct p2p_local_slot *slot = slot_of(local, client->number);
+
+	p2p_local_control_refresh(local);
+	/* Otherwise the epoch in which it was the client's is over. */
+	if (slot->state != LOCAL_SLOT_USED || slot->number != client->number)
+		return;
+	slot->state = LOCAL_SLOT_CLOSED;
+	p2p_local_client_tell_gone(local);
+}
+
 /* All mappings are gone, too: each holds the file. Does not wait for the host. */
 static int client_close(struct inode *inode, struct file *file)
 {
 	struct p2p_local_client *client = file->private_data;
 	struct p2p_local *local = client->local;
-	struct p2p_local_slot *slot = slot_of(local, client->number);
 
 	mutex_lock(&local->control_lock);
 	p2p_local_doorbell_unbind_all(local, client);
 	list_del(&client->node);
-	if (client->number && slot->number == client->number &&
-	    slot->state == LOCAL_SLOT_USED) {
-		slot->state = LOCAL_SLOT_CLOSED;
-		p2p_local_client_tell_gone(local);
-	}
+	if (client->number && !local->gone)
+		give_slot_back(client);
 	mutex_unlock(&local->control_lock);
 	file->f_mapping = inode->i_mapping;
 	p2p_local_client_put(client);

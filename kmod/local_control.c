@@ -13,12 +13,11 @@
 /* 0: the host has no control area open. */
 static u32 read_epoch(const struct p2p_local *local)
 {
-	void __iomem *regs = local->pool->regs;
 	u32 epoch;
 
-	if (!(readl(regs + LOCAL_REG_CAPS) & LOCAL_CAPS_CONTROL))
+	if (!local->has_control)
 		return 0;
-	epoch = readl(regs + LOCAL_REG_CTRL_EPOCH);
+	epoch = readl(local->pool->regs + LOCAL_REG_CTRL_EPOCH);
 	/* What a function reads that is not there any more. */
 	return epoch == ~0U ? 0 : epoch;
 }
@@ -262,7 +261,9 @@ void p2p_local_control_stop(struct p2p_local *local)
 	mutex_unlock(&local->grants_lock);
 	if (local->state == P2PRDMA_LOCAL_SERVED) {
 		end_epoch(local, -ENODEV);
-		leave(local);
+		/* Unless the area is another epoch's already. */
+		if (read_epoch(local) == local->epoch)
+			leave(local);
 	} else {
 		p2p_local_client_end_all(local, -ENODEV);
 	}

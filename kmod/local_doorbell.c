@@ -178,9 +178,10 @@ static int bind_page(struct p2p_local_client *client, u32 page, u32 grant,
 		bell->client = client;
 		bell->grant = grant;
 		bell->generation = generation;
+		/* What came before is told by one signal, not by an interrupt. */
+		writel(BIT(page), local->aperture->regs + LOCAL_REG_DB_PENDING);
 		local->mask &= ~BIT(page);
 		write_mask(local);
-		/* For what came before. */
 		eventfd_signal(eventfd);
 	}
 	spin_unlock_irq(&local->doorbells_lock);

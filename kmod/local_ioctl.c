@@ -38,8 +38,9 @@ static void fill_info(const struct p2p_local_client *client,
 	info->aperture = local->aperture_at;
 }
 
-static int local_info(struct p2p_local_client *client, union local_args *args)
+static int local_info(struct file *file, union local_args *args)
 {
+	struct p2p_local_client *client = file->private_data;
 	struct p2p_local *local = client->local;
 	int ret = -ENODEV;
 
@@ -55,14 +56,18 @@ static int local_info(struct p2p_local_client *client, union local_args *args)
 	return ret;
 }
 
-static int local_call(struct p2p_local_client *client, union local_args *args)
+static int local_call(struct file *file, union local_args *args)
 {
-	return p2p_local_call(client, &args->call);
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EACCES;
+	return p2p_local_call(file->private_data, &args->call);
 }
 
-static int local_event(struct p2p_local_client *client, union local_args *args)
+static int local_event(struct file *file, union local_args *args)
 {
-	return p2p_local_doorbell_bind(client, &args->event);
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EACCES;
+	return p2p_local_doorbell_bind(file->private_data, &args->event);
 }
 
 /**
@@ -76,7 +81,7 @@ struct local_op {
 	unsigned int cmd;
 	u32 min_size;
 	u32 size;
-	int (*handler)(struct p2p_local_client *client, union local_args *args);
+	int (*handler)(struct file *file, union local_args *args);
 };
 
 #define LOCAL_OP(number, type, last, function)                                 \
@@ -142,7 +147,7 @@ long p2p_local_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	ret = copy_args_in(op, &args, user);
 	if (ret)
 		return ret;
-	ret = op->handler(file->private_data, &args);
+	ret = op->handler(file, &args);
 	if (ret)
 		return ret;
 	if (copy_to_user(user, &args, min(args.size, op->size)))

@@ -3,6 +3,7 @@
 // runs tests/guest/control_peer in the host's machine.
 
 #include "tests/guest/bus_error.hpp"
+#include "tests/guest/fail_nth.hpp"
 #include "tests/guest/local_client.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -174,6 +175,17 @@ TEST_CASE("what is out of range is refused", "[served]")
     info.size = sizeof(info);
     info.flags = 1;
     CHECK(client.raw(P2PRDMA_LOCAL_INFO, &info) == EOPNOTSUPP);
+
+    const UniqueFd reader(::open("/dev/p2prdma/local0", O_RDONLY | O_CLOEXEC));
+    const auto reading = [&](unsigned long command, void* argument) {
+        return ::ioctl(reader.get(), command, argument) < 0 ? errno : 0;
+    };
+    auto call = raw_call("echo");
+    p2prdma_local_event event = {sizeof(event), 0, 5, -1};
+    info.flags = 0;
+    CHECK(reading(P2PRDMA_LOCAL_INFO, &info) == 0);
+    CHECK(reading(P2PRDMA_LOCAL_CALL, &call) == EACCES);
+    CHECK(reading(P2PRDMA_LOCAL_EVENT, &event) == EACCES);
     CHECK(client.ask("echo still well") == "still well");
 }
 
@@ -697,4 +709,44 @@ TEST_CASE("functions that go take all with them", "[removal]")
     wait_served();
     Client again;
     CHECK(again.ask("echo well") == "well");
+}
+
+TEST_CASE("no memory is an error, and leaves nothing behind", "[fail_nth]")
+{
+    uapi::FailNth fail;
+    if (!fail.available())
+        SKIP("the kernel has no fault injection");
+    wait_served();
+    Client keeper;
+    keeper.ask("grant 4 doorbell 9 0x1000;grant 5 pool 0x200000 0x1000");
+    const auto eventfd = make_eventfd();
+    const auto sweep = [&](auto action) {
+        int failures = 0;
+        for (int nth = 1; nth < 100; nth++) {
+            fail.set(nth);
+            const int error = action();
+            if (!fail.clear())
+                return failures;
+            CHECK((error == 0 || error == ENOMEM));
+            failures++;
+        }
+        return -1;
+    };
+    CHECK(sweep([] {
+              const int fd = ::open("/dev/p2prdma/local0", O_RDWR | O_CLOEXEC);
+              return fd < 0 ? errno : (::close(fd), 0);
+          }) > 0);
+    CHECK(sweep([&] { return keeper.call_errno("echo"); }) > 0);
+    CHECK(sweep([&] {
+              void* start = ::mmap(nullptr, page, PROT_READ, MAP_SHARED, keeper.card().fd(),
+                                   static_cast<off_t>(P2PRDMA_GRANT_OFFSET(5)));
+              return start == MAP_FAILED ? errno : (::munmap(start, page), 0);
+          }) > 0);
+    CHECK(sweep([&] {
+              p2prdma_local_event event = {sizeof(event), 0, 4, eventfd.get()};
+              const int error = keeper.raw(P2PRDMA_LOCAL_EVENT, &event);
+              event.eventfd = -1;
+              return error ? error : keeper.raw(P2PRDMA_LOCAL_EVENT, &event);
+          }) >= 0);
+    CHECK(keeper.ask("echo well") == "well");
 }

@@ -3,6 +3,7 @@
 // must come out is ENOMEM, or success where the kernel can do without; and nothing left behind.
 // Needs a kernel with CONFIG_FAILSLAB, which distributions do not have: elsewhere it is skipped.
 
+#include "tests/guest/fail_nth.hpp"
 #include "tests/guest/uapi_card.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -12,37 +13,6 @@
 using namespace uapi;
 
 namespace {
-
-/// /proc/thread-self/fail-nth: the nth allocation from now on in this thread fails.
-class FailNth {
-public:
-    FailNth() : fd_(::open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC))
-    {
-        // Also those that could wait for memory, which nearly all do.
-        for (const char* kind : {"failslab", "fail_page_alloc"})
-            std::ofstream(std::string("/sys/kernel/debug/") + kind + "/ignore-gfp-wait") << "N";
-    }
-    [[nodiscard]] bool available() const
-    {
-        return bool(fd_) && std::filesystem::exists("/sys/kernel/debug/failslab");
-    }
-    void set(int nth) { write_text(std::to_string(nth)); }
-    /// Ends it; true if an allocation has failed.
-    bool clear()
-    {
-        char text[16] = {};
-        (void)!::pread(fd_.get(), text, sizeof(text) - 1, 0);
-        write_text("0");
-        return std::atoi(text) == 0;
-    }
-
-private:
-    void write_text(const std::string& text)
-    {
-        (void)!::pwrite(fd_.get(), text.data(), text.size(), 0);
-    }
-    UniqueFd fd_;
-};
 
 /// Calls `call` (which returns 0 or an errno, and undoes what it did) with its first, second, ...
 /// allocation failing, until it has no more.

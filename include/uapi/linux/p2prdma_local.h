@@ -100,7 +100,7 @@ struct p2prdma_local_info {
  * after these two the client can only be closed (EPIPE), as what the call may
  * have made is unknown. EAGAIN: too many calls at once. EUSERS: there are
  * P2PRDMA_CONTROL_CLIENTS clients already. ENODEV: the functions are gone or
- * were reset since the file was opened.
+ * were reset since the file was opened. EACCES: it is not open for writing.
  */
 struct p2prdma_local_call {
 	__u32 size;
@@ -126,7 +126,8 @@ struct p2prdma_local_call {
  *	the binding, so that what came before is not missed; or -1 to undo
  *
  * Errors: ENOENT: no such grant of this client, or not bound. EINVAL: no
- * doorbell grant. EBUSY: bound already. EBADF: no eventfd.
+ * doorbell grant. EBUSY: bound already. EBADF: no eventfd. EACCES: the file is
+ * not open for writing. Those of mmap() else.
  */
 struct p2prdma_local_event {
 	__u32 size;
