@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tools/p2prdmad/area.hpp"
 
-#include "lib/fence.hpp"
+#include "p2prdma/fence.hpp"
 #include "tools/p2prdmad/little_endian.hpp"
 
 #include <cstring>
@@ -48,6 +48,11 @@ void Area::release() noexcept
 void Area::acquire() noexcept
 {
     internal::load_fence();
+}
+
+void Area::full() noexcept
+{
+    __sync_synchronize();
 }
 
 } // namespace p2prdma::daemon

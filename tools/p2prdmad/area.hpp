@@ -22,6 +22,8 @@ public:
     static void release() noexcept;
     /// Loads after it are not older than loads before it.
     static void acquire() noexcept;
+    /// Loads after it are not older than stores before it.
+    static void full() noexcept;
 
 private:
     volatile std::uint32_t* word(std::size_t offset) const noexcept;

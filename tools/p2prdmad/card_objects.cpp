@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tools/p2prdmad/card_objects.hpp"
 
+#include "tools/p2prdmad/little_endian.hpp"
 #include "tools/p2prdmad/refusal.hpp"
 
 #include <cerrno>
@@ -22,6 +23,13 @@ std::uint64_t place_of(const Memory& memory)
 
 } // namespace
 
+void MappedDoorbell::ring(std::uint64_t value) noexcept
+{
+    const auto wire = le(value);
+    mapping_.fence();
+    mapping_.write(0, std::as_bytes(std::span(&wire, 1)));
+}
+
 CardMemory::CardMemory(Memory allocated, bool uncached, bool read_only)
     : memory(std::move(allocated))
 {
@@ -36,14 +44,10 @@ CardEvent::CardEvent(Doorbell opened, bool relayed, std::string why) : doorbell(
     kind = relayed ? P2PRDMA_EVENT_RELAY : P2PRDMA_EVENT_P2P;
     page = doorbell.page();
     reason = std::move(why);
-    if (relayed)
-        mapping_ = doorbell.map();
-}
-
-void CardEvent::raise(std::uint64_t value) noexcept
-{
-    if (mapping_)
-        mapping_->write(0, std::as_bytes(std::span(&value, 1)));
+    page_ = std::make_unique<MappedDoorbell>(doorbell);
+    page_->ring(0); // its last value is a former client's
+    if (!relayed)
+        page_.reset();
 }
 
 } // namespace p2prdma::daemon

@@ -4,9 +4,12 @@
 #include "p2prdma/card.hpp"
 #include "p2prdma/doorbell.hpp"
 #include "p2prdma/memory.hpp"
+#include "tools/p2prdmad/bus_guard.hpp"
 #include "tools/p2prdmad/provider.hpp"
 
-#include <optional>
+#include <cstdint>
+#include <memory>
+#include <string>
 
 namespace p2prdma::daemon {
 
@@ -19,18 +22,35 @@ struct CardMemory final : Target {
     Memory memory;
 };
 
+/// A doorbell page as the daemon's CPU rings it, also while the card goes.
+class MappedDoorbell {
+public:
+    explicit MappedDoorbell(const Doorbell& doorbell)
+        : mapping_(doorbell.map()), guard_(mapping_.span())
+    {
+    }
+
+    void ring(std::uint64_t value) noexcept;
+    /// Whether the card was found to be gone.
+    bool tripped() const noexcept { return guard_.tripped(); }
+
+private:
+    Mapping mapping_;
+    BusGuard guard_;
+};
+
 /// A doorbell page for a client.
 struct CardEvent final : Event {
     CardEvent(Doorbell opened, bool relayed, std::string why);
 
     int dmabuf() const noexcept override { return doorbell.fd(); }
     /// Raises a relayed event with a value.
-    void raise(std::uint64_t value) noexcept;
+    void raise(std::uint64_t value) noexcept { page_->ring(value); }
 
     Doorbell doorbell;
 
 private:
-    std::optional<Mapping> mapping_; ///< if it is relayed
+    std::unique_ptr<MappedDoorbell> page_; ///< if it is relayed
 };
 
 } // namespace p2prdma::daemon

@@ -50,16 +50,8 @@ VerbsProvider::MayAddress may_address(const Options& options)
 CardService::CardService(const Options& options)
     : card_(open_card(options.card)),
       provider_(card_, find_adapters(card_, options), may_address(options)),
-      doorbell_(card_.open_doorbell({.control = true})), call_(doorbell_.map()),
-      guard_(call_.span()), bell_(card_.bind_bell(0))
+      doorbell_(card_.open_doorbell({.control = true})), call_(doorbell_), bell_(card_.bind_bell(0))
 {
-}
-
-void CardService::ring() noexcept
-{
-    const std::uint64_t value = 1;
-    call_.fence();
-    call_.write(0, std::as_bytes(std::span(&value, 1)));
 }
 
 std::string CardService::describe() const

@@ -4,7 +4,7 @@
 #include "p2prdma/bell.hpp"
 #include "p2prdma/card.hpp"
 #include "p2prdma/doorbell.hpp"
-#include "tools/p2prdmad/bus_guard.hpp"
+#include "tools/p2prdmad/card_objects.hpp"
 #include "tools/p2prdmad/options.hpp"
 #include "tools/p2prdmad/verbs_provider.hpp"
 
@@ -25,9 +25,9 @@ public:
     VerbsProvider& provider() noexcept { return provider_; }
     Bell& bell() noexcept { return bell_; }
     /// Calls the card.
-    void ring() noexcept;
+    void ring() noexcept { call_.ring(1); }
     /// Whether the card was taken away, as found by an access.
-    bool tripped() const noexcept { return guard_.tripped(); }
+    bool tripped() const noexcept { return call_.tripped(); }
     /// "card0 with efa_0 and efa_1"
     std::string describe() const;
 
@@ -35,8 +35,7 @@ private:
     Card card_;
     VerbsProvider provider_;
     Doorbell doorbell_;
-    Mapping call_;
-    BusGuard guard_;
+    MappedDoorbell call_;
     Bell bell_;
 };
 

@@ -26,6 +26,9 @@ namespace {
 constexpr auto check_period = std::chrono::seconds(1);
 /// How long the card has, at the end, to unmap what it was granted.
 constexpr auto farewell_limit = std::chrono::seconds(1);
+/// How long after a request the next one is looked for, rather than waited for: it often comes
+/// sooner than a bell and a wake-up take.
+constexpr auto poll_time = std::chrono::milliseconds(1);
 constexpr int retry_ms = 1000; ///< for a card that is away
 constexpr int rejoin_ms = 100; ///< before a card that left is invited again
 
@@ -81,7 +84,9 @@ public:
 
 private:
     Clock::time_point due() const;
+    int patience();
     void attend(std::size_t first);
+    void serve(Clock::time_point now);
 
     CardService& service_;
     ControlArea area_;
@@ -91,6 +96,9 @@ private:
     int signals_;
     std::vector<pollfd> watched_;
     Clock::time_point next_check_ = Clock::now() + check_period;
+    Clock::time_point poll_until_;
+    bool polling_ = false;
+    std::uint64_t served_ = 0;
 };
 
 Clock::time_point Epoch::due() const
@@ -103,6 +111,27 @@ Clock::time_point Epoch::due() const
     return due;
 }
 
+/// Milliseconds for poll().
+int Epoch::patience()
+{
+    if (Clock::now() < poll_until_)
+        return 0;
+    if (!std::exchange(polling_, false))
+        return timeout_until(due());
+    engine_.set_polling(false);
+    return 0; // what came before the card saw that came without a bell
+}
+
+void Epoch::serve(Clock::time_point now)
+{
+    engine_.serve(now);
+    if (std::exchange(served_, engine_.served()) == engine_.served())
+        return;
+    poll_until_ = Clock::now() + poll_time;
+    if (!std::exchange(polling_, true))
+        engine_.set_polling(true);
+}
+
 Epoch::Wake Epoch::turn()
 {
     watched_.assign(
@@ -111,7 +140,7 @@ Epoch::Wake Epoch::turn()
     service_.provider().watch(watched_);
     const auto last = watched_.size();
     engine_.watch(watched_);
-    ::poll(watched_.data(), watched_.size(), timeout_until(due()));
+    ::poll(watched_.data(), watched_.size(), patience());
     if (watched_[0].revents)
         return Wake::signal;
     if (watched_[1].revents & POLLHUP)
@@ -130,7 +159,7 @@ Epoch::Wake Epoch::turn()
         next_check_ = now + check_period;
     }
     service_.provider().relay().serve(now);
-    engine_.serve(now);
+    serve(now);
     return Wake::other;
 }
 

@@ -19,6 +19,7 @@ constexpr std::size_t host(std::size_t member)
 }
 
 constexpr std::size_t card_epoch = P2PRDMA_CONTROL_CARD + offsetof(p2prdma_control_card, epoch);
+constexpr std::size_t card_polls = P2PRDMA_CONTROL_CARD + offsetof(p2prdma_control_card, polls);
 
 } // namespace
 
@@ -56,6 +57,20 @@ bool Engine::quiet() const noexcept
     return !joined_ || area_.load32(card_epoch) != options_.epoch || grants_.all_acknowledged();
 }
 
+void Engine::set_polling(bool polling) noexcept
+{
+    area_.store32(host(offsetof(p2prdma_control_host, polls)), polling);
+    Area::full();
+}
+
+/// A card that stops polling looks once more after it has said so.
+void Engine::call_card()
+{
+    Area::full();
+    if (area_.load32(card_polls) == 0)
+        options_.ring();
+}
+
 bool Engine::card_takes_part()
 {
     const auto epoch = area_.load32(card_epoch);
@@ -78,7 +93,7 @@ void Engine::serve(Clock::time_point now)
     quarantine_.sweep();
     if (grants_.take_change() || ringing_) {
         ringing_ = false;
-        options_.ring();
+        call_card();
     }
 }
 
@@ -202,7 +217,7 @@ void Engine::lose(const Object& object)
     for (auto& [number, client] : clients_)
         client.lose(object);
     if (grants_.take_change())
-        options_.ring();
+        call_card();
 }
 
 std::uint32_t Engine::pending_of(std::uint32_t client) const

@@ -45,6 +45,9 @@ public:
     /// Serves all that is there, and answers what has become ready or has expired.
     /// \throws EpochOver: the card left or broke the rules: destroy the engine, begin anew
     void serve(Clock::time_point now);
+    /// Whether serve() will be called again and again, so that the card need not ring. After
+    /// `false` it must be called once more before the caller waits for the bell.
+    void set_polling(bool polling) noexcept;
     /// Windows of an object were taken away.
     void lose(const Object& object);
     /// Tells the card that the epoch is over, and takes back all grants.
@@ -69,6 +72,7 @@ private:
     };
 
     bool card_takes_part();
+    void call_card();
     void serve_requests(Clock::time_point now);
     void serve_pending(Clock::time_point now);
     void serve_one(const Request& request, Clock::time_point now);

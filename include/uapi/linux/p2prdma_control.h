@@ -55,6 +55,8 @@ enum p2prdma_control_state {
  * @reply_head: replies that the host has put
  * @grant_change: counts changes of the grants, after each of which the host
  *	rings
+ * @polls: 1 while the host looks for requests by itself: no bell is needed. It
+ *	looks once more after it has written 0
  */
 struct p2prdma_control_host {
 	__le32 magic;
@@ -64,6 +66,7 @@ struct p2prdma_control_host {
 	__le32 request_tail;
 	__le32 reply_head;
 	__le32 grant_change;
+	__le32 polls;
 };
 
 /*
@@ -81,7 +84,8 @@ struct p2prdma_control_host {
  *	anything
  * @request_head: requests that the card has put
  * @reply_tail: replies that the card has taken
- * @__reserved: 0
+ * @polls: 1 while the card looks for replies and changes of the grants by itself:
+ *	the host need not ring. It looks once more after it has written 0
  * @revoked: for each grant, the generation that the card has last given up: it
  *	has no mapping of it left
  */
@@ -89,7 +93,7 @@ struct p2prdma_control_card {
 	__le32 epoch;
 	__le32 request_head;
 	__le32 reply_tail;
-	__le32 __reserved;
+	__le32 polls;
 	__le32 revoked[P2PRDMA_CONTROL_GRANT_COUNT];
 };
 
@@ -509,7 +513,7 @@ struct p2prdma_event_create_request {
 };
 
 /**
- * struct p2prdma_event_create_reply - an event
+ * struct p2prdma_event_create_reply - an event; its page's last value is 0
  * @id: of the event
  * @grant: of kind DOORBELL
  * @kind: enum p2prdma_event_kind
