@@ -119,7 +119,7 @@ shell: setup ## a shell in a lab machine; MACHINE=two-ports/ivshmem, and more: D
 	@$(in_root) tools/lab/lab shell $(MACHINE)
 
 .PHONY: demo
-demo: setup ## two machines; a file goes straight into a card's memory; FILE=path
+demo: setup ## two hosts, two cards; the cards exchange a file while the hosts stand still; FILE=path
 	@scripts/demo "$$FILE"
 
 .PHONY: check
