@@ -2,8 +2,8 @@
 #include "p2prdma/mapping.hpp"
 
 #include "lib/device_copy.hpp"
-#include "lib/fence.hpp"
 #include "lib/internal.hpp"
+#include "p2prdma/fence.hpp"
 
 #include <cerrno>
 #include <utility>

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "p2prdma/direct/efa_completion_queue.hpp"
 
-#include "lib/direct/efa_layout.hpp"
 #include "lib/direct/efa_ring.hpp"
 #include "lib/direct/efa_status.hpp"
-#include "lib/fence.hpp"
+#include "p2prdma/direct/efa_layout.hpp"
 #include "p2prdma/direct/efa_receive_queue.hpp"
 #include "p2prdma/direct/efa_send_queue.hpp"
 #include "p2prdma/error.hpp"
+#include "p2prdma/fence.hpp"
 
 #include <string>
 #include <utility>
@@ -31,8 +31,9 @@ void describe_arrival(std::uint64_t word, volatile const std::uint64_t* entry, b
 } // namespace
 
 EfaCompletionQueue::EfaCompletionQueue(const Config& config)
-    : entries_(config.entries), entry_words_(config.entry_size / sizeof(std::uint64_t)),
-      ring_(efa::checked_ring(config.memory, config.entries, config.entry_size, {16, 32})),
+    : entry_(efa::checked_ring(config.memory, config.entries, config.entry_size, {16, 32})),
+      ring_(entry_), end_(entry_ + std::size_t{config.entries} * config.entry_size / 8),
+      phase_(efa::completion::phase), entry_words_(config.entry_size / 8), entries_(config.entries),
       queues_(1)
 {
 }
@@ -69,30 +70,20 @@ void EfaCompletionQueue::detach(std::uint16_t number) noexcept
         place(number) = {};
 }
 
-bool EfaCompletionQueue::poll(Completion& completion) noexcept
+[[gnu::noinline]] bool EfaCompletionQueue::take_receive(const Queues& queues, std::uint64_t word,
+                                                        volatile const std::uint64_t* entry,
+                                                        Completion& completion) const noexcept
 {
-    // Bounded: an adapter that went mad must not keep the caller here.
-    for (std::uint32_t tries = 0; tries < entries_; ++tries) {
-        const auto* entry = ring_ + std::size_t{consumed_ & (entries_ - 1)} * entry_words_;
-        const auto word = efa::little_endian(*entry);
-        const bool phase = (word & efa::completion::phase) != 0;
-        if (phase != ((consumed_ & entries_) == 0))
-            return false;
-        // Neither the entry's rest nor what it announces may be older than its first word.
-        internal::load_fence();
-        ++consumed_;
-        if (take(word, entry, completion))
-            return true;
-        ++strays_;
-    }
-    return false;
+    describe_arrival(word, entry, entry_words_ > 2, completion);
+    return queues.receive &&
+           queues.receive->complete(static_cast<std::uint16_t>(word), completion.id);
 }
 
-bool EfaCompletionQueue::take(std::uint64_t word, volatile const std::uint64_t* entry,
-                              Completion& completion) noexcept
+[[gnu::always_inline]] inline bool EfaCompletionQueue::take(std::uint64_t word,
+                                                            volatile const std::uint64_t* entry,
+                                                            Completion& completion) noexcept
 {
     using namespace efa::completion;
-    const auto device_id = static_cast<std::uint16_t>(word);
     const auto number = static_cast<std::uint16_t>(word >> 32);
     const Queues& queues = place(number);
     if (queues.number != number)
@@ -101,13 +92,33 @@ bool EfaCompletionQueue::take(std::uint64_t word, volatile const std::uint64_t* 
     completion.status = efa::from_efa(static_cast<std::uint8_t>(word >> status_shift));
     completion.operation = static_cast<Operation>(word >> operation_shift & 3);
     completion.is_receive = (word >> queue_shift & 3) == queue_receive;
-    if (completion.is_receive) {
-        describe_arrival(word, entry, entry_words_ > 2, completion);
-        return queues.receive && queues.receive->complete(device_id, completion.id);
-    }
+    if (completion.is_receive)
+        return take_receive(queues, word, entry, completion);
     completion.has_immediate = false;
     completion.length = 0;
-    return queues.send && queues.send->complete(device_id, completion.id);
+    return queues.send && queues.send->complete(static_cast<std::uint16_t>(word), completion.id);
+}
+
+bool EfaCompletionQueue::poll(Completion& completion) noexcept
+{
+    // Bounded: an adapter that went mad must not keep the caller here.
+    for (std::uint32_t tries = entries_; tries > 0; --tries) {
+        const auto* entry = entry_;
+        const auto word = efa::little_endian(*entry);
+        if ((word & efa::completion::phase) != phase_)
+            return false;
+        // Neither the entry's rest nor what it announces may be older than its first word.
+        internal::load_fence();
+        entry_ = entry + entry_words_;
+        if (entry_ == end_) {
+            entry_ = ring_;
+            phase_ ^= efa::completion::phase;
+        }
+        if (take(word, entry, completion))
+            return true;
+        ++strays_;
+    }
+    return false;
 }
 
 } // namespace p2prdma::direct

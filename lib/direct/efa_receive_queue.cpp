@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "p2prdma/direct/efa_receive_queue.hpp"
 
-#include "lib/direct/efa_layout.hpp"
 #include "lib/direct/efa_ring.hpp"
-#include "lib/fence.hpp"
+#include "p2prdma/direct/efa_layout.hpp"
+#include "p2prdma/fence.hpp"
 
 namespace p2prdma::direct {
 

@@ -2,8 +2,8 @@
 #include "p2prdma/direct/event.hpp"
 
 #include "lib/direct/target.hpp"
-#include "lib/fence.hpp"
 #include "lib/internal.hpp"
+#include "p2prdma/fence.hpp"
 
 #include <array>
 #include <cerrno>

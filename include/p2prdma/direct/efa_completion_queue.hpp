@@ -54,6 +54,9 @@ private:
 
     [[nodiscard]] bool take(std::uint64_t word, volatile const std::uint64_t* entry,
                             Completion& completion) noexcept;
+    [[nodiscard]] bool take_receive(const Queues& queues, std::uint64_t word,
+                                    volatile const std::uint64_t* entry,
+                                    Completion& completion) const noexcept;
     [[nodiscard]] static bool used(const Queues& queues) noexcept
     {
         return queues.send || queues.receive;
@@ -61,10 +64,12 @@ private:
     [[nodiscard]] Queues& place(std::uint16_t number) noexcept { return queues_[number & mask_]; }
     [[nodiscard]] bool rehash(std::size_t places);
 
-    std::uint32_t consumed_ = 0;
+    volatile const std::uint64_t* entry_; // the next
+    volatile const std::uint64_t* ring_;  // the first
+    volatile const std::uint64_t* end_;   // after the last
+    std::uint64_t phase_;                 // the bit as it is in this pass
+    std::uint32_t entry_words_;           // 2 or 4
     std::uint32_t entries_;
-    std::uint32_t entry_words_;
-    volatile const std::uint64_t* ring_;
     std::uint32_t mask_ = 0;
     std::vector<Queues> queues_; // mask_ + 1 places; the last bits of a number are its place's
     std::uint64_t strays_ = 0;

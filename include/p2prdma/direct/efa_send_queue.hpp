@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #pragma once
 
+#include "p2prdma/direct/efa_layout.hpp"
 #include "p2prdma/direct/request.hpp"
 #include "p2prdma/direct/request_ids.hpp"
+#include "p2prdma/fence.hpp"
 
+#include <bit>
 #include <cstddef>
+#include <cstring>
 #include <span>
+#include <utility>
 
 namespace p2prdma::direct {
 
@@ -88,23 +93,195 @@ private:
                             const Peer& peer, Signal signal) noexcept;
     /// Fills the entry up from `next` on, and takes it as added.
     void finish(volatile Word* next) noexcept;
-    [[nodiscard]] std::uint16_t take_id(std::uint64_t id, Signal signal) noexcept;
+    [[nodiscard]] std::uint32_t take_id(std::uint64_t id, Signal signal) noexcept;
     [[nodiscard]] bool is_unsignalled(std::uint16_t device_id, std::uint64_t& id) const noexcept
     {
         id = unsignalled_id;
         return device_id == ids_.shared();
     }
 
-    std::uint16_t producer_ = 0; // entries written, ever
-    std::uint16_t rung_ = 0;     // of which the adapter was told
-    std::uint16_t silent_ = 0;   // requests without Signal since the last with
-    std::uint16_t max_batch_;
-    std::uint32_t room_;
+    volatile Word* entry_;      // the next
+    volatile Word* ring_;       // the first
+    volatile Word* end_;        // after the last
+    std::uint32_t control_;     // what all requests of this pass have
+    std::uint32_t room_;        // entries that are free
+    std::uint32_t batch_;       // entries that may be added before the doorbell must be rung
+    std::uint32_t entry_words_; // 8 or 16
+    std::uint32_t max_batch_;   // batch_ after the doorbell
     std::uint32_t entries_;
-    std::uint32_t entry_words_;
-    volatile Word* ring_;
     volatile std::uint32_t* doorbell_;
     RequestIds ids_;
+    std::uint16_t producer_ = 0; // entries written, ever
+    std::uint16_t silent_ = 0;   // requests without Signal since the last with
 };
+
+namespace efa {
+
+using Word = std::uint64_t;
+inline constexpr std::uint32_t word_size = sizeof(Word);
+
+inline volatile Word* put(volatile Word* to, Word word) noexcept
+{
+    *to = little_endian(word);
+    return to + 1;
+}
+
+inline volatile Word* put_memory(volatile Word* to, std::uint32_t length, std::uint32_t key,
+                                 std::uint64_t address) noexcept
+{
+    return put(put(to, pair(length, key)), address);
+}
+
+inline Word load(const std::byte* from) noexcept
+{
+    Word word = 0;
+    std::memcpy(&word, from, word_size);
+    return word;
+}
+
+/// The last word of data, of which `rest` bytes (1 to 7) are there, as it lies in memory.
+inline Word load_rest(std::span<const std::byte> data, std::size_t rest) noexcept
+{
+    if (std::endian::native == std::endian::little && data.size() >= word_size)
+        return load(data.data() + data.size() - word_size) >> (8 * (word_size - rest));
+    Word word = 0;
+    std::memcpy(&word, data.data() + data.size() - rest, rest);
+    return word;
+}
+
+/// Inline data is bytes: it keeps its order in memory whatever the CPU's is.
+[[gnu::always_inline]] inline volatile Word* put_inline(volatile Word* to,
+                                                        std::span<const std::byte> data) noexcept
+{
+    const std::byte* from = data.data();
+    for (std::size_t left = data.size() / word_size; left > 0; --left, from += word_size)
+        *to++ = load(from);
+    if (const std::size_t rest = data.size() % word_size)
+        *to++ = load_rest(data, rest);
+    return to;
+}
+
+} // namespace efa
+
+// All in the header, and in one piece: a call would cost as much as what it calls.
+
+inline std::uint32_t EfaSendQueue::max_inline_write() const noexcept
+{
+    return entry_words_ > 8 ? efa::send::max_inline_128 : 0;
+}
+
+inline std::uint32_t EfaSendQueue::max_inline_send() const noexcept
+{
+    return entry_words_ > 8 ? efa::send::max_inline_128 : efa::send::max_inline_send_64;
+}
+
+[[gnu::always_inline]] inline std::uint32_t EfaSendQueue::take_id(std::uint64_t id,
+                                                                  Signal signal) noexcept
+{
+    if (signal == Signal::yes)
+        return ids_.take(id, static_cast<std::uint16_t>(std::exchange(silent_, 0) + 1)) |
+               efa::send::signalled;
+    ++silent_;
+    return ids_.shared();
+}
+
+[[gnu::always_inline]] inline volatile std::uint64_t*
+EfaSendQueue::put_meta(std::uint32_t control, std::uint32_t length, std::uint64_t id,
+                       const Peer& peer, Signal signal) noexcept
+{
+    auto* next = efa::put(entry_, efa::pair(take_id(id, signal) | control_ | control,
+                                            peer.queue_pair | length << 16));
+    next = efa::put(next, efa::pair(0, peer.address_handle));
+    next = efa::put(next, peer.queue_key);
+    return efa::put(next, 0);
+}
+
+[[gnu::always_inline]] inline void EfaSendQueue::finish(volatile Word* next) noexcept
+{
+    volatile Word* const end = entry_ + entry_words_;
+    while (next != end)
+        next = efa::put(next, 0);
+    entry_ = end;
+    if (end == end_) {
+        entry_ = ring_;
+        control_ ^= efa::send::phase;
+    }
+    --room_;
+    ++producer_;
+    if (--batch_ == 0)
+        ring();
+}
+
+[[gnu::always_inline]] inline Posted
+EfaSendQueue::add_rdma(std::uint32_t operation, std::uint64_t id, const Peer& peer,
+                       const LocalBuffer& local, const RemotePlace& remote, Signal signal) noexcept
+{
+    if (!has_room(signal))
+        return Posted::full;
+    auto* next = put_meta(operation, 1, id, peer, signal);
+    next = efa::put_memory(next, local.length, remote.key, remote.address);
+    finish(efa::put_memory(next, local.length, local.key & efa::key_mask, local.address));
+    return Posted::ok;
+}
+
+inline Posted EfaSendQueue::add_write(std::uint64_t id, const Peer& peer, const LocalBuffer& from,
+                                      const RemotePlace& to, Signal signal) noexcept
+{
+    return add_rdma(efa::send::operation_write, id, peer, from, to, signal);
+}
+
+inline Posted EfaSendQueue::add_read(std::uint64_t id, const Peer& peer, const LocalBuffer& into,
+                                     const RemotePlace& from, Signal signal) noexcept
+{
+    return add_rdma(efa::send::operation_read, id, peer, into, from, signal);
+}
+
+inline Posted EfaSendQueue::add_send(std::uint64_t id, const Peer& peer, const LocalBuffer& from,
+                                     Signal signal) noexcept
+{
+    if (!has_room(signal))
+        return Posted::full;
+    auto* next = put_meta(efa::send::operation_send, 1, id, peer, signal);
+    finish(efa::put_memory(next, from.length, from.key & efa::key_mask, from.address));
+    return Posted::ok;
+}
+
+inline Posted EfaSendQueue::add_write_inline(std::uint64_t id, const Peer& peer,
+                                             std::span<const std::byte> from, const RemotePlace& to,
+                                             Signal signal) noexcept
+{
+    if (from.size() > max_inline_write())
+        return max_inline_write() ? Posted::bad_length : Posted::unsupported;
+    if (!has_room(signal))
+        return Posted::full;
+    const auto length = static_cast<std::uint32_t>(from.size());
+    auto* next =
+        put_meta(efa::send::operation_write | efa::send::inline_data, length, id, peer, signal);
+    finish(efa::put_inline(efa::put_memory(next, length, to.key, to.address), from));
+    return Posted::ok;
+}
+
+inline Posted EfaSendQueue::add_send_inline(std::uint64_t id, const Peer& peer,
+                                            std::span<const std::byte> from, Signal signal) noexcept
+{
+    if (from.size() > max_inline_send())
+        return Posted::bad_length;
+    if (!has_room(signal))
+        return Posted::full;
+    auto* next = put_meta(efa::send::operation_send | efa::send::inline_data,
+                          static_cast<std::uint32_t>(from.size()), id, peer, signal);
+    finish(efa::put_inline(next, from));
+    return Posted::ok;
+}
+
+inline void EfaSendQueue::ring() noexcept
+{
+    if (batch_ == max_batch_)
+        return;
+    batch_ = max_batch_;
+    // The adapter must not see the doorbell before the entries, nor before the data they name.
+    internal::store_fence();
+    *doorbell_ = efa::little_endian(std::uint32_t{producer_});
+}
 
 } // namespace p2prdma::direct

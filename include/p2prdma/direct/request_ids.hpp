@@ -37,9 +37,9 @@ public:
     [[nodiscard]] Request give_back(std::uint16_t device_id) noexcept
     {
         const std::uint32_t index = device_id & mask_;
-        if ((device_id & ~mask_) != tag_ || index >= entries_)
+        if ((device_id ^ index) != tag_)
             return {};
-        const Request request = requests_[index];
+        const Request request = requests_[index]; // there is one for any index
         if (request.slots != 0) {
             requests_[index].slots = 0;
             free_[free_count_++] = static_cast<std::uint16_t>(index);
@@ -57,8 +57,8 @@ private:
     std::unique_ptr<std::uint16_t[]> free_;
     std::uint32_t free_count_;
     std::uint32_t entries_;
-    std::uint16_t mask_; // the bits that hold 0 to entries_
-    std::uint16_t tag_;  // the generation, in the others
+    std::uint32_t mask_; // the bits that hold 0 to entries_
+    std::uint32_t tag_;  // the generation, in the others
 };
 
 } // namespace p2prdma::direct
