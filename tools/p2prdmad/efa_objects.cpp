@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tools/p2prdmad/efa_objects.hpp"
 
+#include "tools/p2prdmad/card_objects.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -131,7 +133,8 @@ void EfaCounter::attach(ibv_qp* qp, std::uint32_t operations)
     succeed(ibv_qp_attach_comp_cntr(qp, counter.get(), &attributes), "to attach the counter");
     if (auto event = std::dynamic_pointer_cast<CardEvent>(target);
         event && event->kind == P2PRDMA_EVENT_RELAY)
-        relayed = relay.add(std::move(event), [this] { return total(); });
+        relayed = relay.add([this] { return total(); },
+                            [event](std::uint64_t value) { event->raise(value); });
 }
 
 void EfaCounter::dispose() noexcept

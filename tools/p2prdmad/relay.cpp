@@ -12,10 +12,10 @@ constexpr auto long_without = std::chrono::seconds(1);
 
 } // namespace
 
-Relay::Id Relay::add(std::shared_ptr<CardEvent> event, Read read)
+Relay::Id Relay::add(Read read, Raise raise)
 {
     const auto value = read();
-    counters_.emplace(++last_id_, Counter{std::move(event), std::move(read), value});
+    counters_.emplace(++last_id_, Counter{std::move(read), std::move(raise), value});
     last_count_ = Clock::now(); // soon there will be something to count
     next_ = last_count_;
     return last_id_;
@@ -28,7 +28,7 @@ void Relay::serve(Clock::time_point now)
     for (auto& [id, counter] : counters_) {
         const auto value = counter.read();
         if (std::exchange(counter.value, value) != value) {
-            counter.event->raise(value);
+            counter.raise(value);
             last_count_ = now;
         }
     }

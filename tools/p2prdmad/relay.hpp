@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #pragma once
 
-#include "tools/p2prdmad/card_objects.hpp"
 #include "tools/p2prdmad/services.hpp"
 
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <memory>
 #include <optional>
 
 namespace p2prdma::daemon {
@@ -20,8 +18,10 @@ public:
     using Id = std::uint64_t;
     /// The counter's value now.
     using Read = std::function<std::uint64_t()>;
+    /// Raises the event with a value.
+    using Raise = std::function<void(std::uint64_t)>;
 
-    Id add(std::shared_ptr<CardEvent> event, Read read);
+    Id add(Read read, Raise raise);
     void remove(Id id) noexcept { counters_.erase(id); }
 
     /// Looks at the counters if it is time to.
@@ -31,8 +31,8 @@ public:
 
 private:
     struct Counter {
-        std::shared_ptr<CardEvent> event;
         Read read;
+        Raise raise;
         std::uint64_t value = 0;
     };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tools/p2prdmad/verbs_provider.hpp"
 
+#include "tools/p2prdmad/card_objects.hpp"
+
 #include <algorithm>
 #include <utility>
 
