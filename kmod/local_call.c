@@ -104,7 +104,9 @@ static int send_locked(struct p2p_local_call *call)
 	call->message.epoch = cpu_to_le32(local->epoch);
 	call->message.client = cpu_to_le32(client->number);
 	call->message.id = cpu_to_le32(local->next_id++);
-	return p2p_local_ring_put(local, &call->message);
+	ret = p2p_local_ring_put(local, &call->message);
+	/* The epoch is over: the client knows why. */
+	return ret == -EPROTO ? p2p_local_client_usable(client) : ret;
 }
 
 static int call_begin(struct p2p_local_call *call)

@@ -87,11 +87,19 @@ static void write_card_page(struct p2p_local *local)
 	writel(local->epoch, area + LOCAL_CARD_AT(epoch));
 }
 
+/* The area may be another epoch's since the register was read last. */
+static bool epoch_holds(const struct p2p_local *local)
+{
+	return read_epoch(local) == local->epoch;
+}
+
 /* Not to be joined again; the host opens another. */
 static void leave(struct p2p_local *local)
 {
 	WRITE_ONCE(local->state, P2PRDMA_LOCAL_ALONE);
 	local->left = true;
+	if (!epoch_holds(local))
+		return;
 	writel(P2PRDMA_CONTROL_LEFT, local->area + LOCAL_CARD_AT(epoch));
 	p2p_local_control_ring(local);
 }
@@ -173,6 +181,10 @@ void p2p_local_control_refresh(struct p2p_local *local)
 
 	follow_register(local);
 	state = host_state(local);
+	if (state != P2PRDMA_LOCAL_SERVED && !epoch_holds(local)) {
+		follow_register(local);
+		state = host_state(local);
+	}
 	if (local->state == P2PRDMA_LOCAL_SERVED) {
 		if (state == P2PRDMA_LOCAL_SERVED)
 			return;
@@ -189,12 +201,16 @@ void p2p_local_control_refresh(struct p2p_local *local)
 }
 
 /**
- * p2p_local_control_broken() - the host broke the protocol: end the epoch
+ * p2p_local_control_broken() - end an epoch in which the area is impossible
  * @local: the card, SERVED; control_lock is held
- * @why: what it did
+ * @why: what the host did, unless the area is another epoch's by now
  */
 void p2p_local_control_broken(struct p2p_local *local, const char *why)
 {
+	if (!epoch_holds(local)) {
+		follow_register(local);
+		return;
+	}
 	dev_warn_ratelimited(&local->dev, "the host breaks the protocol: %s\n",
 			     why);
 	end_epoch(local, -EPROTO);
@@ -261,9 +277,7 @@ void p2p_local_control_stop(struct p2p_local *local)
 	mutex_unlock(&local->grants_lock);
 	if (local->state == P2PRDMA_LOCAL_SERVED) {
 		end_epoch(local, -ENODEV);
-		/* Unless the area is another epoch's already. */
-		if (read_epoch(local) == local->epoch)
-			leave(local);
+		leave(local);
 	} else {
 		p2p_local_client_end_all(local, -ENODEV);
 	}

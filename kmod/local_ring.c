@@ -16,8 +16,8 @@ static void __iomem *slot_at(const struct p2p_local *local, u32 ring, u32 index)
  * @local: the card, SERVED; control_lock is held
  * @message: the message
  *
- * Return: 0; -EAGAIN: the ring is full; -EPROTO: the host broke the protocol,
- * and the epoch is over.
+ * Return: 0; -EAGAIN: the ring is full; -EPROTO: it is impossible, and the epoch
+ * is over.
  */
 int p2p_local_ring_put(struct p2p_local *local,
 		       const struct p2prdma_message *message)
@@ -45,8 +45,8 @@ int p2p_local_ring_put(struct p2p_local *local,
  * p2p_local_ring_pending() - how many messages the host has sent
  * @local: the card, SERVED; control_lock is held
  *
- * Return: that many, at most P2PRDMA_CONTROL_SLOTS, may be taken now; -EPROTO:
- * the host broke the protocol, and the epoch is over.
+ * Return: that many, at most P2PRDMA_CONTROL_SLOTS, may be taken now; -EPROTO: the
+ * ring is impossible, and the epoch is over.
  */
 int p2p_local_ring_pending(struct p2p_local *local)
 {

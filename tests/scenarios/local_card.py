@@ -4,8 +4,9 @@ it can also lie, go and stay silent."""
 
 from p2plab import scenario
 
-MACHINES = ["one-switch/refcard,cards=2,modules=,efas=0",
-            "one-switch/none,efas=0,card_of=a.card0,modules=p2prdma,cpus=2"]
+HOST = "one-switch/refcard,cards=2,modules=,efas=0"
+CARD = "one-switch/none,efas=0,card_of=a.card0,modules=p2prdma,cpus=2"
+MACHINES = [HOST, CARD]
 TEST = "/src/build/lab/guest/local_card_test"
 PEER = "/src/tests/guest/control_peer"
 MODULE = "/src/build/lab/kmod-$(uname -r | cut -d. -f1,2)/p2prdma.ko"
@@ -48,6 +49,16 @@ def functions(machine):
 
 @scenario(MACHINES, timeout=400)
 def local_card(lab):
+    all_of_it(lab)
+
+
+@scenario([HOST, CARD + ",kernel=oldest"], timeout=400)
+def local_card_oldest(lab):
+    """The same on the card's oldest kernel."""
+    all_of_it(lab)
+
+
+def all_of_it(lab):
     """Alone, with a daemon of another version, served; what ends and what breaks."""
     lab["b"].run("mount -t debugfs none /sys/kernel/debug 2>/dev/null; true")
     passes(lab, "[alone]", "alone")
