@@ -4,11 +4,12 @@
 from card_client import *
 from p2plab import scenario
 
-MACHINES = ["one-switch/refcard", "one-switch/none,efas=0,card_of=a.card0"]
+HOSTS = ["one-switch", "two-ports", "switch-iommu", "ports-iommu"]
+MACHINES = ["{}/refcard", "one-switch/none,efas=0,card_of=a.card0"]
 ONES = 2**64 - 1
 
 
-@scenario(MACHINES, timeout=200)
+@scenario(MACHINES, each=HOSTS, timeout=200)
 def daemon_calls(lab):
     """From HELLO to the end of a client."""
     host, card = lab["a"], lab["b"]
@@ -112,7 +113,7 @@ def life(client):
     return busy, gone, number, send, receive
 
 
-@scenario(MACHINES, timeout=400)
+@scenario(["one-switch/refcard", MACHINES[1]], timeout=400)
 def daemon_queue_pairs(lab):
     """Made, mapped, destroyed; fifty times, and nothing is left."""
     host, card = lab["a"], lab["b"]
@@ -151,3 +152,33 @@ def windows(lab, client):
                  ["EINVAL"] * 4, "bad values are refused")
     lab.is_equal([client.destroy(QP_DESTROY, qp), client.destroy(QP_DESTROY, qp2)], ["OK"] * 2,
                  "all go again")
+
+
+@scenario(["one-switch/refcard,kernel=oldest,modules=p2prdma+p2prdma_ib"], timeout=100)
+def daemon_old_kernel(lab):
+    """The oldest kernel, for which the lab has no driver of the adapter."""
+    result = lab["a"].run("p2prdmad", check=False)
+    lab.is_equal((result.rc, "no EFA adapter" in result.out), (3, True),
+                 "without an adapter the daemon ends with a sentence")
+
+
+@scenario(["refused/refcard", MACHINES[1]], timeout=200)
+def daemon_out_of_reach(lab):
+    """R6.8: what the direct way needs and is not there: said, and refused; the rest works."""
+    host, card = lab["a"], lab["b"]
+    daemon = host.start_daemon()
+    client = Process(card).client()
+    client.hello()
+    adapter = client.adapter()
+    lab.is_equal(adapter["caps"] & ~3, 0, "the adapter says that it cannot")
+    lab.ok("relayed by the host" in adapter["reason"], "and why: " + adapter["reason"])
+    number, grant, length = client.memory(8192)
+    client.map("m", grant, length)
+    client.poke("m", 0, 42)
+    lab.is_equal(client.peek("m", 0), 42, "memory is there")
+    lab.is_equal(client.refusal(CQ_CREATE, "II", 0, 64), "EOPNOTSUPP", "completion queues are not")
+    lab.ok("out of reach" in daemon.output(), "and the log says why")
+    lab.is_equal(client.refusal(MR_REG, "IIQQII", 0, number, 0, 8192, 1, 0), "EOPNOTSUPP",
+                 "nor are regions")
+    _, _, kind, _, reason = client.event()
+    lab.ok(kind == 1 and reason, "an event is relayed: " + reason)

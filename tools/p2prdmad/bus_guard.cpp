@@ -4,7 +4,7 @@
 #include <array>
 #include <atomic>
 #include <csignal>
-#include <cstdint>
+#include <functional>
 #include <stdexcept>
 
 #include <sys/mman.h>
@@ -13,7 +13,7 @@ namespace p2prdma::daemon {
 namespace {
 
 struct Range {
-    std::atomic<std::uintptr_t> start = 0; ///< 0: not in use
+    std::atomic<std::byte*> start = nullptr; ///< nullptr: not in use
     std::atomic<std::size_t> length = 0;
     std::atomic<bool> tripped = false;
 };
@@ -21,21 +21,22 @@ struct Range {
 std::array<Range, 64> ranges;
 
 /// Puts zeroed memory where the card's was, so that the access goes on.
-bool replace(Range& range, std::uintptr_t address) noexcept
+bool replace(Range& range, const void* where) noexcept
 {
-    const auto start = range.start.load();
+    const auto* address = static_cast<const std::byte*>(where);
+    std::byte* const start = range.start.load();
     const auto length = range.length.load();
-    if (!start || address < start || address - start >= length)
+    if (!start || std::less<>()(address, start) || !std::less<>()(address, start + length))
         return false;
     range.tripped.store(true);
-    return ::mmap(reinterpret_cast<void*>(start), length, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
+    return ::mmap(start, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+                  -1, 0) != MAP_FAILED;
 }
 
 void on_bus_error(int, siginfo_t* info, void*) noexcept
 {
     for (auto& range : ranges)
-        if (replace(range, reinterpret_cast<std::uintptr_t>(info->si_addr)))
+        if (replace(range, info->si_addr))
             return;
     // Not of a card: what would have happened without this handler.
     ::signal(SIGBUS, SIG_DFL);
@@ -65,12 +66,12 @@ BusGuard::BusGuard(std::span<volatile std::byte> memory) : slot_(free_slot())
     install();
     ranges[slot_].length.store(memory.size());
     ranges[slot_].tripped.store(false);
-    ranges[slot_].start.store(reinterpret_cast<std::uintptr_t>(memory.data()));
+    ranges[slot_].start.store(const_cast<std::byte*>(memory.data()));
 }
 
 BusGuard::~BusGuard()
 {
-    ranges[slot_].start.store(0);
+    ranges[slot_].start.store(nullptr);
 }
 
 bool BusGuard::tripped() const noexcept

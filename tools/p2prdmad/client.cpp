@@ -185,7 +185,7 @@ Reply Client::adapter_query(const p2prdma_adapter_query_request& request)
 
 Reply Client::mem_alloc(const p2prdma_mem_alloc_request& request)
 {
-    const std::uint64_t length = le<std::uint64_t>(request.length);
+    const auto length = le<std::uint64_t>(request.length);
     const auto flags = le(request.flags);
     must_be_zero(request.__reserved == 0);
     if (!length || length > std::numeric_limits<std::uint64_t>::max() - page ||
@@ -206,8 +206,8 @@ Reply Client::mem_alloc(const p2prdma_mem_alloc_request& request)
 Reply Client::mr_reg(const p2prdma_mr_reg_request& request)
 {
     const auto adapter = le(request.adapter);
-    const std::uint64_t offset = le<std::uint64_t>(request.offset);
-    const std::uint64_t length = le<std::uint64_t>(request.length);
+    const auto offset = le<std::uint64_t>(request.offset);
+    const auto length = le<std::uint64_t>(request.length);
     must_be_zero(request.__reserved == 0);
     check_adapter(adapter);
     Draft draft(*this, Kind::region);
@@ -320,7 +320,7 @@ Reply Client::event_create(const p2prdma_event_create_request& request)
 Reply Client::counter_create(const p2prdma_counter_create_request& request)
 {
     constexpr std::uint32_t all_operations = 0x3f;
-    const std::uint64_t offset = le<std::uint64_t>(request.offset);
+    const auto offset = le<std::uint64_t>(request.offset);
     must_be_zero(request.__reserved == 0);
     Draft draft(*this, Kind::counter);
     const auto& qp = find(Kind::qp, le(request.qp));

@@ -27,6 +27,12 @@ std::chrono::milliseconds wait_of(const p2prdma_stream_request& request)
     return std::chrono::milliseconds(le(request.wait_ms));
 }
 
+/// Takes the first `count` off.
+void drop(std::vector<std::byte>& bytes, std::size_t count)
+{
+    bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
+}
+
 } // namespace
 
 /// Tries at once, and again whenever the stream may be ready, until the limit: then EAGAIN.
@@ -104,12 +110,12 @@ Outcome Client::stream_send(std::span<const std::byte> body)
     if (length == 0 || length > body.size() - header)
         throw Refusal(EINVAL, "the length is out of range");
     const auto stream = get<Stream>(Kind::stream, le(request.id));
-    auto rest = std::make_shared<std::vector<std::byte>>(body.begin() + header,
-                                                         body.begin() + header + length);
+    const auto data = body.subspan(header, length);
+    auto rest = std::make_shared<std::vector<std::byte>>(data.begin(), data.end());
     const auto sent = stream->send(*rest);
     if (!sent)
         return Reply::failed(EAGAIN);
-    rest->erase(rest->begin(), rest->begin() + *sent);
+    drop(*rest, *sent);
     if (rest->empty())
         return Reply();
     return send_rest(stream, rest);
@@ -120,7 +126,7 @@ Wait Client::send_rest(const std::shared_ptr<Stream>& stream,
                        const std::shared_ptr<std::vector<std::byte>>& rest)
 {
     return {.resume = [stream, rest](bool expired) -> std::optional<Reply> {
-                rest->erase(rest->begin(), rest->begin() + stream->send(*rest).value_or(0));
+                drop(*rest, stream->send(*rest).value_or(0));
                 if (rest->empty())
                     return Reply();
                 if (!expired)

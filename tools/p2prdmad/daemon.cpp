@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -85,7 +86,6 @@ public:
 private:
     Clock::time_point due() const;
     int patience();
-    void attend(std::size_t first);
     void serve(Clock::time_point now);
 
     CardService& service_;
@@ -149,8 +149,7 @@ Epoch::Wake Epoch::turn()
         return Wake::reset;
     if (watched_[2].revents)
         service_.bell().take();
-    if (std::any_of(watched_.begin() + first, watched_.begin() + last,
-                    [](const pollfd& watched) { return watched.revents != 0; }))
+    if (std::ranges::any_of(std::span(watched_).subspan(first, last - first), &pollfd::revents))
         for (const auto* object : service_.provider().attend())
             engine_.lose(*object);
     const auto now = Clock::now();

@@ -127,7 +127,8 @@ void EfaAdapter::describe(const Card& card, ibv_context& context)
 void EfaAdapter::describe_reach(const Card& card, const ibv_device& device)
 {
     const auto reach = card.reach(device);
-    if (!reach.reachable()) {
+    info_.reaches_card = reach.reachable();
+    if (!info_.reaches_card) {
         info_.caps &= ~std::uint32_t(P2PRDMA_ADAPTER_CQ_IN_CARD | P2PRDMA_ADAPTER_COUNTER);
         relay_reason_ = reach.explain();
     } else if (!(info_.caps & P2PRDMA_ADAPTER_COUNTER)) {

@@ -39,6 +39,8 @@ std::shared_ptr<Region> EfaSession::register_target(const std::shared_ptr<Target
                                                     std::uint32_t access)
 {
     context_->require_alive();
+    if (!info_.reaches_card)
+        throw Refusal(EOPNOTSUPP, "the card's memory is out of reach: " + info_.reason);
     if (access & ~all_access)
         throw Refusal(EINVAL, "access bits are out of range");
     return std::make_shared<EfaRegion>(context_, target, offset, length, access);

@@ -102,7 +102,8 @@ struct AdapterInfo {
     std::uint64_t max_rdma = 0;
     std::array<std::uint8_t, 16> gid = {};
     std::string name;
-    std::string reason; ///< of the isolation, and why events are relayed
+    std::string reason;       ///< of the isolation, or why events are relayed
+    bool reaches_card = true; ///< its DMA gets to the card's memory
 };
 
 /// An adapter as opened for one client alone, so that doorbell pages and the protection domain are
