@@ -31,7 +31,7 @@ static bool regs_invalidate(struct mmu_interval_notifier *notifier,
 	mmu_interval_set_seq(notifier, seq);
 	p2p_regs_disable(regs);
 	spin_unlock(&regs->lock);
-	queue_work(system_unbound_wq, &regs->takeaway);
+	schedule_work(&regs->takeaway);
 	return true;
 }
 

@@ -128,12 +128,13 @@ void p2p_window_range(const struct p2p_window *window, u64 *offset, u64 *length)
 }
 EXPORT_SYMBOL_GPL(p2p_window_range);
 
-static void unmap_locked(struct p2p_window *window)
+static void unmap_locked(struct p2p_window *window,
+			 struct dma_buf_attachment *attach)
 {
-	dma_resv_assert_held(window->attach->dmabuf->resv);
+	dma_resv_assert_held(attach->dmabuf->resv);
 	if (!window->sgt)
 		return;
-	dma_buf_unmap_attachment(window->attach, window->sgt, window->dir);
+	dma_buf_unmap_attachment(attach, window->sgt, window->dir);
 	window->sgt = NULL;
 }
 
@@ -141,8 +142,9 @@ static void window_invalidate(struct dma_buf_attachment *attach)
 {
 	struct p2p_window *window = attach->importer_priv;
 
+	/* May come before the attachment is known to the window. */
 	p2p_window_disable(window);
-	unmap_locked(window);
+	unmap_locked(window, attach);
 }
 
 const struct dma_buf_attach_ops p2p_window_attach_ops = {
@@ -248,7 +250,7 @@ static int map_locked(struct p2p_window *window,
 	if (!ret)
 		ret = enable(window, target, args);
 	if (ret)
-		unmap_locked(window);
+		unmap_locked(window, window->attach);
 	return ret;
 }
 
@@ -272,7 +274,7 @@ static void let_go_locked(struct p2p_window *window)
 
 	dma_resv_lock(dmabuf->resv, NULL);
 	p2p_window_disable(window);
-	unmap_locked(window);
+	unmap_locked(window, window->attach);
 	dma_resv_unlock(dmabuf->resv);
 	dma_buf_detach(dmabuf, window->attach);
 	dma_buf_put(dmabuf);

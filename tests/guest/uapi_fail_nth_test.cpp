@@ -59,6 +59,43 @@ TEST_CASE("fault injection: MEM_ALLOC, write-combined and uncached")
     }
 }
 
+namespace {
+
+/// 0 or the errno; closes the descriptor that came out.
+template <typename Argument>
+int try_open(const UniqueFd& card, unsigned long command, Argument argument)
+{
+    argument.size = sizeof(argument);
+    const int error = call(card, command, &argument);
+    if (error == 0)
+        ::close(argument.fd);
+    return error;
+}
+
+} // namespace
+
+TEST_CASE("fault injection: DOORBELL_OPEN, CONTROL_OPEN, WINDOW_OPEN")
+{
+    const UniqueFd card = open_card();
+    if (!(info(card).capabilities & P2PRDMA_CAP_CONTROL))
+        SKIP("the card has no machine of its own");
+    REQUIRE(try_open(card, P2PRDMA_CONTROL_OPEN, p2prdma_control_open{}) == 0); // stays allocated
+    sweep([&] { return try_open(card, P2PRDMA_DOORBELL_OPEN, p2prdma_doorbell_open{}); });
+    sweep([&] { return try_open(card, P2PRDMA_CONTROL_OPEN, p2prdma_control_open{}); });
+
+    const char* other_path = std::getenv("P2PRDMA_OTHER_CARD");
+    if (!other_path)
+        return;
+    const UniqueFd other(::open(other_path, O_RDWR | O_CLOEXEC));
+    REQUIRE(other);
+    const UniqueFd memory = allocate(other, page);
+    p2prdma_window_open window = {};
+    window.dmabuf_fd = memory.get();
+    window.access = P2PRDMA_ACCESS_READ | P2PRDMA_ACCESS_WRITE;
+    window.length = page;
+    sweep([&] { return try_open(card, P2PRDMA_WINDOW_OPEN, window); });
+}
+
 TEST_CASE("fault injection: attach and map by another device's driver")
 {
     const char* device = std::getenv("P2PRDMA_IMPORTER");

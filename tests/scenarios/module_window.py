@@ -16,7 +16,6 @@ def set_up(lab):
     host, card = lab["a"], lab["b"]
     devmem(card, POOL, "enable")
     devmem(card, APERTURE, "enable msix")
-    host.run("echo 4 >/proc/sys/vm/nr_hugepages")
     return host, card, Owner(host)
 
 
@@ -30,6 +29,7 @@ def errors(card, slot):
 def leads(lab):
     """Windows onto memory of another card and of the host, and onto a doorbell page."""
     host, card, owner = set_up(lab)
+    host.run("echo 4 >/proc/sys/vm/nr_hugepages")
     owner("memory other card1 65536")
     owner("host small 4096")
     owner("host huge 2097152")
@@ -161,3 +161,70 @@ def closing(lab):
     lab.is_equal((owner("hup w 1000"), owner("state card0") & 16), (1, 16),
                  "window and card hang up")
     lab.is_equal(owner("window v card0 bell 2 0 8"), "ENODEV", "no window of a card that is gone")
+
+
+@scenario(MACHINES, each=["one-switch", "ports-iommu"], timeout=240)
+def target_goes(lab):
+    """The card whose memory is behind a window is unbound or reset while the other stores into
+    it: the lab complains if anything lands afterwards."""
+    host, card, owner = set_up(lab)
+    device = host.run("readlink -f /sys/class/p2prdma/card1/device").out.strip()
+    address = device.rpartition("/")[2]
+    driver = "/sys/bus/pci/drivers/p2prdma_refcard"
+    for how in (f"echo 1 >{device}/reset", f"echo {address} >{driver}/unbind"):
+        owner("memory m card1 4096")
+        at = owner("window w card0 m 3 0 8")
+        flood = flooded(lab, card, at, lambda: owner("peek m 0"))
+        host.run(how)
+        lab.is_equal(owner("hup w 1000"), 1, "the window hangs up")
+        before, = devmem(card, APERTURE, "r32 0 0x201c")
+        time.sleep(0.2)
+        lab.ok(flood.running and devmem(card, APERTURE, "r32 0 0x201c") != [before],
+               "what the card goes on storing is dropped")
+        flood.kill()
+        flood.wait(check=False)
+        owner("close w")
+        owner("close m")
+
+
+@scenario(MACHINES, each=["one-switch"], timeout=180)
+def hangs(lab):
+    """A card that never has done what it began: cut off within about a second, until its reset."""
+    host, card, owner = set_up(lab)
+    address = host.run("basename $(readlink -f /sys/class/p2prdma/card0/device)").out.strip()
+    owner("memory m card1 4096")
+    owner("window w0 card0 m 3 0 8")
+    at = owner("window w1 card0 m 3 8 8")
+    host.server("device", "card0", request={"lies": {"0x2018": 1}})
+    begun = time.monotonic()
+    owner("close w0")
+    lab.ok(time.monotonic() - begun < 30, "closing its window ends")
+    lab.ok("does not finish what it has under way" in host.run("dmesg").out, "the kernel says why")
+    lab.is_equal((owner("hup w1 1000"), owner("window w2 card0 m 3 0 8")), (1, "EIO"),
+                 "all its windows are taken away, and there are no new ones")
+    lab.is_equal(devmem(card, APERTURE, f"r64 2 {at}"), [ONES], "nothing is behind them")
+    command = int(host.run(f"setpci -s {address} COMMAND").out, 16)
+    lab.is_equal(command & 4, 0, "bus mastering is off")
+    host.server("device", "card0", request={"lies": {}})
+    host.run(f"echo 1 >/sys/bus/pci/devices/{address}/reset")
+    at = owner("window w3 card0 m 3 0 8")
+    devmem(card, APERTURE, f"w64 2 {at} 0x55 r64 2 {at}")
+    lab.is_equal(owner("peek m 0"), 0x55, "after its reset it works again")
+
+
+@scenario(["one-switch/refcard,cards=2,efas=0,modules=p2prdma,kernel=oldest",
+           "one-switch/none,efas=0,card_of=a.card0,modules="], timeout=180)
+def on_the_oldest_kernel(lab):
+    """A kernel whose importers pin: windows work, and are taken away all the same."""
+    host, card, owner = set_up(lab)
+    owner("memory m card1 4096")
+    owner("host h 4096")
+    device = host.run("readlink -f /sys/class/p2prdma/card1/device").out.strip()
+    address = device.rpartition("/")[2]
+    for target in "mh":
+        at = owner(f"window {target}w card0 {target} 3 0 8")
+        devmem(card, APERTURE, f"w64 2 {at} 0x77 r64 2 {at}")
+        lab.is_equal(owner(f"peek {target} 0"), 0x77, "a store goes through")
+    host.run(f"echo {address} >/sys/bus/pci/drivers/p2prdma_refcard/unbind")
+    lab.is_equal((owner("hup mw 1000"), owner("hup hw 0")), (1, 0),
+                 "the unbind of the card behind a window takes it away")
