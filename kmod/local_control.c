@@ -81,6 +81,7 @@ static void write_card_page(struct p2p_local *local)
 	local->grant_change = 0;
 	writel(0, area + LOCAL_CARD_AT(request_head));
 	writel(0, area + LOCAL_CARD_AT(reply_tail));
+	writel(!!local->pollers, area + LOCAL_CARD_AT(polls));
 	memset(local->revoked, 0, sizeof(local->revoked));
 	for (i = 0; i < P2PRDMA_CONTROL_GRANT_COUNT; i++)
 		writel(0, area + LOCAL_CARD_AT(revoked) + 4 * i);
@@ -228,21 +229,62 @@ void p2p_local_control_ring(struct p2p_local *local)
 	writel(LOCAL_CONTROL_BELL, local->aperture->regs + LOCAL_REG_HOST_RING);
 }
 
-static void control_work(struct work_struct *work)
+/**
+ * p2p_local_control_look() - do what the host wants by now
+ * @local: the card, not gone; control_lock is held
+ */
+void p2p_local_control_look(struct p2p_local *local)
 {
-	struct p2p_local *local = container_of(work, struct p2p_local, work);
-
-	mutex_lock(&local->control_lock);
-	if (local->gone)
-		goto out;
-	p2p_local_control_refresh(local);
 	if (local->state == P2PRDMA_LOCAL_SERVED)
 		p2p_local_grant_revoke(local);
 	if (local->state == P2PRDMA_LOCAL_SERVED)
 		p2p_local_call_replies(local);
 	if (local->state == P2PRDMA_LOCAL_SERVED)
 		p2p_local_client_tell_gone(local);
-out:
+}
+
+static void set_polls(struct p2p_local *local)
+{
+	if (local->state == P2PRDMA_LOCAL_SERVED)
+		writel(!!local->pollers, local->area + LOCAL_CARD_AT(polls));
+}
+
+/**
+ * p2p_local_control_poll_begin() - the caller will look for what the host does
+ * @local: the card; control_lock is held
+ *
+ * Until p2p_local_control_poll_end() the host need not ring, and the caller
+ * calls p2p_local_control_look() often.
+ */
+void p2p_local_control_poll_begin(struct p2p_local *local)
+{
+	if (!local->pollers++)
+		set_polls(local);
+}
+
+/**
+ * p2p_local_control_poll_end() - the host has to ring again
+ * @local: the card; control_lock is held
+ */
+void p2p_local_control_poll_end(struct p2p_local *local)
+{
+	if (--local->pollers || local->gone)
+		return;
+	set_polls(local);
+	/* What the host did before it saw that, it did without a ring. */
+	mb();
+	p2p_local_control_look(local);
+}
+
+static void control_work(struct work_struct *work)
+{
+	struct p2p_local *local = container_of(work, struct p2p_local, work);
+
+	mutex_lock(&local->control_lock);
+	if (!local->gone) {
+		p2p_local_control_refresh(local);
+		p2p_local_control_look(local);
+	}
 	mutex_unlock(&local->control_lock);
 }
 
@@ -259,6 +301,8 @@ void p2p_local_control_init(struct p2p_local *local)
 	INIT_LIST_HEAD(&local->calls);
 	INIT_LIST_HEAD(&local->clients);
 	local->next_id = get_random_u32();
+	for (i = 0; i < LOCAL_OPS; i++)
+		local->patience[i].poll_us = LOCAL_POLL_MAX_US;
 	for (i = 0; i < P2PRDMA_CONTROL_CLIENTS; i++)
 		local->slots[i].number = i;
 }

@@ -37,7 +37,10 @@ int p2p_local_ring_put(struct p2p_local *local,
 	/* writel() orders: the message is there before the head says so. */
 	writel(++local->request_head,
 	       local->area + LOCAL_CARD_AT(request_head));
-	p2p_local_control_ring(local);
+	/* A host that stops polling looks once more after it has said so. */
+	mb();
+	if (!p2p_local_word(local, LOCAL_HOST_AT(polls)))
+		p2p_local_control_ring(local);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 /*
  * What the module does with a reference card: registers of BAR 0.
  */
+#include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/io.h>
 #include <linux/iopoll.h>
 
@@ -12,10 +13,13 @@
 #define IDLE_TIMEOUT_US USEC_PER_SEC
 #define IDLE_POLL_US 10
 
+/* Two registers. */
 static void write_reg64(struct refcard *ref, u32 reg, u64 value)
 {
-	writel(lower_32_bits(value), ref->regs + reg);
-	writel(upper_32_bits(value), ref->regs + reg + 4);
+	if (ref->minor < 2)
+		lo_hi_writeq(value, ref->regs + reg);
+	else
+		writeq(value, ref->regs + reg);
 }
 
 /**
@@ -61,8 +65,8 @@ int refcard_window_set(struct p2p_card *card, u32 slot, u64 target, u64 length,
 		return -EOPNOTSUPP;
 	write_reg64(ref, regs + WIN_TARGET, target);
 	write_reg64(ref, regs + WIN_LENGTH, length);
-	writel(~0U, ref->regs + regs + WIN_ERRORS);
-	writel(control, ref->regs + regs + WIN_CONTROL);
+	/* And WIN_ERRORS: those of an earlier use are forgotten. */
+	write_reg64(ref, regs + WIN_CONTROL, control | (u64)U32_MAX << 32);
 	if (readl(ref->regs + regs + WIN_CONTROL) == control)
 		return 0;
 	writel(0, ref->regs + regs + WIN_CONTROL);
@@ -94,11 +98,10 @@ int refcard_window_idle(struct p2p_card *card, u32 slot)
 	struct refcard *ref = card->priv;
 	u32 outstanding;
 
-	return readl_poll_timeout_atomic(ref->regs + REG_WINDOW(slot) +
-						 WIN_OUTSTANDING,
-					 outstanding,
-					 !outstanding || outstanding == ~0U,
-					 IDLE_POLL_US, IDLE_TIMEOUT_US);
+	return readl_poll_timeout_atomic(
+		ref->regs + REG_WINDOW(slot) + WIN_OUTSTANDING, outstanding,
+		!outstanding || outstanding == ~0U, IDLE_POLL_US,
+		IDLE_TIMEOUT_US);
 }
 
 /**

@@ -74,14 +74,74 @@ def one_stream(a, target):
     return result
 
 
+def control_calls(lab):
+    """Objects that a card's program has made and destroyed, beside the same calls on the host."""
+    lab["a"].start_daemon()
+    rounds = [(lab["a"].run(f"{PROGRAMS}/control_host", timeout=120).json(),
+               lab["ac"].run(f"{PROGRAMS}/control_card", timeout=120).json())
+              for _ in range(ROUNDS)]
+    calls = [name for name in rounds[0][0] if name != "rounds"]
+
+    def median(of):
+        return {call: round(statistics.median(of(host[call], card[call]) for host, card in rounds),
+                            2) for call in calls}
+
+    return {"rounds": ROUNDS, "host_microseconds": median(lambda host, card: host),
+            "card_microseconds": median(lambda host, card: card),
+            "card_to_host": median(lambda host, card: card / host)}
+
+
+CALLGRIND = ("valgrind --tool=callgrind --collect-atstart=no"
+             " --callgrind-out-file=/run/out/direct.callgrind")
+DIRECT_AT_MOST = 0.5
+
+
+def direct(lab):
+    """Instructions to post requests and poll their completions: lib/direct beside libefa."""
+    command = f"{CALLGRIND} {PROGRAMS}/direct_post"
+    a = lab["a"]
+    rounds = a.run(f"{command} 2>/dev/null", timeout=300).json()["rounds"]
+    counted = dict(map(read_dump, a.out_dir.glob("direct.callgrind.*")))
+    nothing = counted.pop("nothing -")
+    report = {"command": command, "at_most": DIRECT_AT_MOST}
+    for case in sorted({name.split()[0] for name in counted}):
+        requests = rounds * (16 if case == "batch_16" else 1)
+        ours, stock = (counted[f"{case} {way}"] - nothing for way in ("direct", "stock"))
+        report[case] = {"direct": round(ours / requests, 1), "libefa": round(stock / requests, 1),
+                        "ratio": round(ours / stock, 3)}
+        if ours > DIRECT_AT_MOST * stock:
+            raise SystemExit(f"bench: {case} takes {ours / stock:.2f} times libefa's instructions")
+    return report
+
+
+def read_dump(path):
+    """The name that the program gave to a dump of callgrind's, and the instructions in it."""
+    name, total = None, None
+    for line in path.read_text().splitlines():
+        if line.startswith("desc: Trigger: Client Request: "):
+            name = line.rsplit(": ", 1)[1]
+        elif line.startswith("totals: "):
+            total = int(line.split()[1])
+    return name, total
+
+
+# What runs in which machines.
+PARTS = {
+    "one-switch,efas=2,cpus=1": (memory, rdma_write),
+    "one-switch/machine": (control_calls,),
+    "one-switch/none,efas=2,modules=efa": (direct,),
+}
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
-    with Lab("one-switch,efas=2,cpus=1", TOP / "build/run/bench") as lab:
-        for part in (memory, rdma_write):
-            report = part(lab)
-            (OUT / f"{part.__name__}.json").write_text(json.dumps(report, indent=1) + "\n")
-            print(f"{part.__name__}: {part.__doc__}")
-            print(json.dumps(report, indent=1), flush=True)
+    for machines, parts in PARTS.items():
+        with Lab(machines, TOP / "build/run/bench") as lab:
+            for part in parts:
+                report = part(lab)
+                (OUT / f"{part.__name__}.json").write_text(json.dumps(report, indent=1) + "\n")
+                print(f"{part.__name__}: {part.__doc__}")
+                print(json.dumps(report, indent=1), flush=True)
 
 
 if __name__ == "__main__":

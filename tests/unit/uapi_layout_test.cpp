@@ -219,8 +219,9 @@ TEST_CASE("struct p2prdma_control_host", "[uapi]")
     NEXT(p2prdma_control_host, request_tail, 16);
     NEXT(p2prdma_control_host, reply_head, 20);
     NEXT(p2prdma_control_host, grant_change, 24);
+    NEXT(p2prdma_control_host, polls, 28);
     CHECK(end == sizeof(p2prdma_control_host));
-    static_assert(sizeof(p2prdma_control_host) == 28);
+    static_assert(sizeof(p2prdma_control_host) == 32);
 }
 
 TEST_CASE("struct p2prdma_control_card", "[uapi]")
@@ -229,7 +230,7 @@ TEST_CASE("struct p2prdma_control_card", "[uapi]")
     NEXT(p2prdma_control_card, epoch, 0);
     NEXT(p2prdma_control_card, request_head, 4);
     NEXT(p2prdma_control_card, reply_tail, 8);
-    NEXT(p2prdma_control_card, __reserved, 12);
+    NEXT(p2prdma_control_card, polls, 12);
     NEXT(p2prdma_control_card, revoked, 16);
     CHECK(end == sizeof(p2prdma_control_card));
     static_assert(sizeof(p2prdma_control_card) == 1040);

@@ -7,6 +7,7 @@
 #include "tools/p2prdmad/card_service.hpp"
 #include "tools/p2prdmad/engine.hpp"
 #include "tools/p2prdmad/notify.hpp"
+#include "tools/p2prdmad/patience.hpp"
 #include "tools/p2prdmad/tcp_network.hpp"
 
 #include <algorithm>
@@ -27,9 +28,6 @@ namespace {
 constexpr auto check_period = std::chrono::seconds(1);
 /// How long the card has, at the end, to unmap what it was granted.
 constexpr auto farewell_limit = std::chrono::seconds(1);
-/// How long after a request the next one is looked for, rather than waited for: it often comes
-/// sooner than a bell and a wake-up take.
-constexpr auto poll_time = std::chrono::milliseconds(1);
 constexpr int retry_ms = 1000; ///< for a card that is away
 constexpr int rejoin_ms = 100; ///< before a card that left is invited again
 
@@ -85,7 +83,7 @@ public:
 
 private:
     Clock::time_point due() const;
-    int patience();
+    int timeout();
     void serve(Clock::time_point now);
 
     CardService& service_;
@@ -96,7 +94,7 @@ private:
     int signals_;
     std::vector<pollfd> watched_;
     Clock::time_point next_check_ = Clock::now() + check_period;
-    Clock::time_point poll_until_;
+    Patience patience_;
     bool polling_ = false;
     std::uint64_t served_ = 0;
 };
@@ -112,9 +110,9 @@ Clock::time_point Epoch::due() const
 }
 
 /// Milliseconds for poll().
-int Epoch::patience()
+int Epoch::timeout()
 {
-    if (Clock::now() < poll_until_)
+    if (patience_.looking(Clock::now()))
         return 0;
     if (!std::exchange(polling_, false))
         return timeout_until(due());
@@ -127,8 +125,8 @@ void Epoch::serve(Clock::time_point now)
     engine_.serve(now);
     if (std::exchange(served_, engine_.served()) == engine_.served())
         return;
-    poll_until_ = Clock::now() + poll_time;
-    if (!std::exchange(polling_, true))
+    patience_.served(Clock::now());
+    if (patience_.looking(Clock::now()) && !std::exchange(polling_, true))
         engine_.set_polling(true);
 }
 
@@ -140,7 +138,7 @@ Epoch::Wake Epoch::turn()
     service_.provider().watch(watched_);
     const auto last = watched_.size();
     engine_.watch(watched_);
-    ::poll(watched_.data(), watched_.size(), patience());
+    ::poll(watched_.data(), watched_.size(), timeout());
     if (watched_[0].revents)
         return Wake::signal;
     if (watched_[1].revents & POLLHUP)
