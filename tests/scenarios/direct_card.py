@@ -3,7 +3,7 @@
 
 from p2plab import scenario
 
-HOSTS = ["one-switch/machine", "two-ports/machine"]
+HOSTS = [f"{t}/machine" for t in ("one-switch", "two-ports", "switch-iommu", "ports-iommu")]
 
 
 @scenario(["{}"], each=HOSTS, timeout=400)

@@ -3,6 +3,7 @@
 
 import importlib.util
 import pathlib
+import re
 import sys
 import time
 import traceback
@@ -58,7 +59,7 @@ def run(chosen, run_root, stream):
     """Runs one scenario in this process, with TAP on `stream`; returns the Tap."""
     tap = Tap(chosen.name, stream)
     started = time.monotonic()
-    directory = run_root / chosen.name.replace("/", "-").replace("[", ".").replace("]", "")
+    directory = run_root / re.sub("[/,]", "-", chosen.name).replace("[", ".").replace("]", "")
     try:
         with Lab(chosen.machines, directory, tap) as lab:
             chosen.function(lab)
