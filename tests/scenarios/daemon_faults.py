@@ -8,7 +8,7 @@ from card_client import *
 from p2plab import scenario
 
 MACHINES = ["one-switch/refcard", "one-switch/none,efas=0,card_of=a.card0"]
-HUP = 16
+ERR, HUP = 8, 16
 
 
 def eventually(check, timeout=20):
@@ -128,6 +128,26 @@ def daemon_card_machine(lab):
     lab.ok(True, "when it is back, new clients are served")
 
 
+@scenario(MACHINES, timeout=300)
+def daemon_card_machine_reset(lab):
+    """The card's machine is reset without a word, with all that a client can have."""
+    host, card = lab["a"], lab["b"]
+    daemon = host.start_daemon()
+    baseline = free_memory(host)
+    client = greeted(Process(card), "c")
+    make_all(client)
+    cq, *_ = client.cq(64)
+    client.qp(cq)
+    card.reset()
+    lab.ok(eventually(lambda: "new epoch" in daemon.output()), "the daemon notices its new start")
+    lab.ok(eventually(lambda: free_memory(host) == baseline), "nothing of its former life is left")
+    client = greeted(Process(card), "n")
+    make_all(client)
+    cq, *_ = client.cq(64)
+    client.qp(cq)
+    lab.ok(True, "and it is served again")
+
+
 @scenario(MACHINES, timeout=240)
 def daemon_card_gone(lab):
     """The card is reset, and unbound from its driver in the host."""
@@ -162,13 +182,20 @@ def daemon_adapter_gone(lab):
     number, _, _ = client.memory(8192)
     region, *_ = client.region(number, 8192)
     cq, *_ = client.cq(64)
+    qp, _, send, _ = client.qp(cq, receive=16)
+    event, *_ = client.event()
+    counter = client.counter(qp, 1, event)
+    client.map("ring", send[0], 4096)
     function = host.run("basename $(readlink -f /sys/class/infiniband/efa_0/device)").out.strip()
     path = host.run(f"readlink -f /sys/bus/pci/devices/{function}/driver").out.strip()
     host.run(f"echo {function} > {path}/unbind", timeout=60)
     lab.ok(True, "the driver goes although clients use the adapter")
     lab.is_equal(client.refusal(CQ_CREATE, "II", 0, 64), "ENODEV", "calls on it say so")
+    lab.ok(eventually(lambda: client.state() & ERR), "the client is told that its windows are gone")
+    client.unmap("ring")
     lab.is_equal([client.destroy(op, of) for op, of in
-                  [(CQ_DESTROY, cq), (MR_DEREG, region), (MEM_FREE, number)]], ["OK"] * 3,
+                  [(COUNTER_DESTROY, counter), (QP_DESTROY, qp), (CQ_DESTROY, cq),
+                   (EVENT_DESTROY, event), (MR_DEREG, region), (MEM_FREE, number)]], ["OK"] * 6,
                  "what was made can be given up")
     number, _, _ = client.memory(8192)
     lab.ok(number, "the card's memory is still there")

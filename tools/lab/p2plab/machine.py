@@ -190,6 +190,17 @@ class Machine:
             if time.monotonic() > deadline:
                 raise Timeout(f"{self.name}: not up after {timeout} s: {self._console()[-2000:]}")
 
+    def reset(self, timeout=90):
+        """Resets the machine as by its button, and waits until it is up and its modules are loaded."""
+        self._ready.clear()
+        for process in self._commands.values():
+            if process.running:
+                process.finished(-int(signal.SIGKILL))
+        self.qmp("set-action", reboot="reset")  # it was started with -no-reboot
+        self.qmp("system_reset")
+        self.wait_ready(timeout)
+        self.load_modules()
+
     def load_modules(self):
         """Loads what the machine's spec asks for."""
         release = self.run("uname -r").out.strip()
