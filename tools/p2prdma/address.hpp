@@ -31,12 +31,17 @@ UniqueFd connect_to(const Address& to, Patience& patience);
 /// A listening TCP socket.
 class Listener {
 public:
+    virtual ~Listener() = default;
     /// `host`: which local address, empty: all. Port 0: any free one. \throws Failure
     explicit Listener(const Address& at);
 
     std::uint16_t port() const noexcept { return port_; }
     /// Waits for a connection; `peer` is set to where it comes from.
-    UniqueFd accept(Patience& patience, std::string& peer) const;
+    virtual UniqueFd accept(Patience& patience, std::string& peer) const;
+
+protected:
+    /// For one that listens elsewhere.
+    explicit Listener(std::uint16_t port) noexcept : port_(port) {}
 
 private:
     UniqueFd socket_;

@@ -12,6 +12,11 @@
 namespace p2prdma::tool {
 namespace {
 
+RegionKeys keys_of(const MemoryRegion& region) noexcept
+{
+    return {region.address(), region.length(), region.lkey(), region.rkey()};
+}
+
 /// Anonymous pages.
 class HostMemory {
 public:
@@ -40,7 +45,7 @@ public:
         : memory_(length), region_(pd, memory_.bytes(), access)
     {
     }
-    const MemoryRegion& region() const noexcept override { return region_; }
+    RegionKeys region() const noexcept override { return keys_of(region_); }
     void read(std::uint64_t offset, std::span<std::byte> into) const override
     {
         std::ranges::copy(memory_.bytes().subspan(offset, into.size()), into.begin());
@@ -61,7 +66,7 @@ public:
         : memory_(card.allocate(length)), mapping_(memory_.map()), region_(pd, memory_, access)
     {
     }
-    const MemoryRegion& region() const noexcept override { return region_; }
+    RegionKeys region() const noexcept override { return keys_of(region_); }
     void read(std::uint64_t offset, std::span<std::byte> into) const override
     {
         guarded_read(mapping_, offset, into);

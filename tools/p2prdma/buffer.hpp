@@ -16,13 +16,20 @@ struct ibv_pd;
 
 namespace p2prdma::tool {
 
+/// What an adapter knows memory by.
+struct RegionKeys {
+    std::uint64_t address = 0;
+    std::uint64_t length = 0;
+    std::uint32_t lkey = 0;
+    std::uint32_t rkey = 0;
+};
+
 /// Memory that both the adapter and this process reach: of the host, or of a card.
 class Buffer {
 public:
     virtual ~Buffer() = default;
 
-    /// What the adapter knows it by.
-    virtual const MemoryRegion& region() const noexcept = 0;
+    virtual RegionKeys region() const noexcept = 0;
     /// Copies out of and into it. What was written is where the adapter fetches it on return.
     /// \throws Error card_gone
     virtual void read(std::uint64_t offset, std::span<std::byte> into) const = 0;

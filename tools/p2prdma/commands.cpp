@@ -40,6 +40,16 @@ void add_piece(CLI::App& command, std::uint64_t& bytes, const std::string& what)
         ->check([](const std::string& size) { return size == "0" ? "must not be 0" : ""; });
 }
 
+void add_via(CLI::App& command, std::string& via)
+{
+    command
+        .add_option(
+            "--via", via,
+            "On a card's own machine: drive the host's RDMA device from here (card), or use "
+            "this machine's own (host); default: card if it has none")
+        ->check(CLI::IsMember({"card", "host"}));
+}
+
 void add_isolation(CLI::App& command, Isolation::Level& level)
 {
     command

@@ -37,6 +37,8 @@ std::optional<Card> open_card(const std::string& name);
 void add_piece(CLI::App& command, std::uint64_t& bytes, const std::string& what);
 /// Adds --isolation LEVEL, which sets `level`.
 void add_isolation(CLI::App& command, Isolation::Level& level);
+/// Adds --via: "card" or "host"; empty: not said.
+void add_via(CLI::App& command, std::string& via);
 
 /// How a transfer went, in words: "4.0 MiB (4194304 bytes) in 1 piece, 0.52 s, 7.7 MiB/s".
 std::string transfer_figures(std::uint64_t bytes, std::uint64_t pieces, double seconds);

@@ -31,6 +31,7 @@ _p2prdma() {
 	--device) mapfile -t COMPREPLY < <(compgen -W "$(_p2prdma_devices)" -- "$word") && return ;;
 	--to) mapfile -t COMPREPLY < <(compgen -A hostname -- "$word") && return ;;
 	--out) mapfile -t COMPREPLY < <(compgen -f -- "$word") && return ;;
+	--via) mapfile -t COMPREPLY < <(compgen -W "card host" -- "$word") && return ;;
 	--isolation) mapfile -t COMPREPLY < <(compgen -W "none iommu-lazy iommu-strict" -- "$word") && return ;;
 	--piece | --port | --bind | --timeout | --wait) return ;;
 	esac
@@ -41,8 +42,8 @@ _p2prdma() {
 	case ${COMP_WORDS[1]} in
 	list) options="--json --help" ;;
 	info) options="--json --help $(_p2prdma_cards) $(_p2prdma_local_cards)" ;;
-	send) options="--to --card --device --isolation --piece --timeout --json --help" ;;
-	recv) options="--card --out --port --bind --device --isolation --piece --timeout --wait --once --json --help" ;;
+	send) options="--to --card --device --via --isolation --piece --timeout --json --help" ;;
+	recv) options="--card --out --port --bind --device --via --isolation --piece --timeout --wait --once --json --help" ;;
 	*) return ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")

@@ -7,8 +7,6 @@
 #include <memory>
 #include <optional>
 
-#include <infiniband/verbs.h>
-
 namespace p2prdma::tool {
 
 class Adapter;
@@ -29,7 +27,7 @@ struct RemotePlace {
 /// One end of an RDMA conversation: a queue pair with its completion queue.
 ///
 /// Operations are posted, complete in any order, and are reported by poll(); at most depth() may
-/// be outstanding. The adapter must outlive the endpoint.
+/// be outstanding. What it was made from must outlive the endpoint.
 class Endpoint {
 public:
     virtual ~Endpoint() = default;
@@ -53,46 +51,22 @@ public:
 
     /// The id of an operation that has completed well, or nothing if none has.
     /// \throws Failure if one has failed; the queue pair is of no use then
-    std::optional<std::uint64_t> poll();
+    virtual std::optional<std::uint64_t> poll() = 0;
     /// Asks for event_fd() to become readable with the next completion; poll() once more after.
-    void arm();
+    virtual void arm() = 0;
     /// A descriptor to wait for, or -1 if the adapter has no events and must be polled.
-    int event_fd() const noexcept { return channel_ ? channel_->fd : -1; }
+    virtual int event_fd() const noexcept = 0;
 
 protected:
-    struct Destroy {
-        void operator()(ibv_comp_channel* channel) const noexcept
-        {
-            ibv_destroy_comp_channel(channel);
-        }
-        void operator()(ibv_cq* cq) const noexcept { ibv_destroy_cq(cq); }
-        void operator()(ibv_qp* qp) const noexcept { ibv_destroy_qp(qp); }
-        void operator()(ibv_ah* ah) const noexcept { ibv_destroy_ah(ah); }
-    };
-    template <class T>
-    using Owned = std::unique_ptr<T, Destroy>;
+    explicit Endpoint(std::uint32_t depth) noexcept : depth_(depth) {}
 
-    /// Makes the completion queue; the queue pair is the derived class's.
-    Endpoint(const Adapter& adapter, std::uint32_t depth);
-
-    ibv_cq* cq() const noexcept { return cq_.get(); }
-    const Adapter& adapter() const noexcept { return adapter_; }
     void set_limits(std::uint32_t depth, std::uint32_t max_bytes) noexcept
     {
         depth_ = depth;
         max_bytes_ = max_bytes;
     }
-    /// The fields of address() that all transports share.
-    wire::Hello base_address(std::uint8_t gid_index) const;
-    /// \throws Failure naming the adapter and the step, if `error` (an errno) is not 0
-    void require(int error, const char* step) const;
 
 private:
-    void take_events();
-
-    const Adapter& adapter_;
-    Owned<ibv_comp_channel> channel_;
-    Owned<ibv_cq> cq_;
     std::uint32_t depth_;
     std::uint32_t max_bytes_ = 0;
 };

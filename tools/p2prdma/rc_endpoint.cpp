@@ -19,7 +19,7 @@ constexpr std::uint8_t min_rnr_timer = 12; // 0.64 ms
 } // namespace
 
 RcEndpoint::RcEndpoint(const Adapter& adapter, std::uint32_t depth)
-    : Endpoint(adapter, depth), gid_index_(adapter.gid_index()),
+    : VerbsEndpoint(adapter, depth), gid_index_(adapter.gid_index()),
       packet_number_(static_cast<std::uint32_t>(random_number()) & 0xffffff)
 {
     ibv_device_attr device = {};

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #pragma once
 
-#include "tools/p2prdma/endpoint.hpp"
+#include "tools/p2prdma/verbs_endpoint.hpp"
 
 namespace p2prdma::tool {
 
 /// A reliable connection over plain verbs: InfiniBand, RoCE, and software adapters such as rxe.
-class RcEndpoint final : public Endpoint {
+class RcEndpoint final : public VerbsEndpoint {
 public:
     RcEndpoint(const Adapter& adapter, std::uint32_t depth);
 

@@ -1,34 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tools/p2prdma/receiver.hpp"
 
-#include "tools/p2prdma/adapter.hpp"
 #include "tools/p2prdma/failure.hpp"
 #include "tools/p2prdma/output_file.hpp"
 #include "tools/p2prdma/patience.hpp"
 #include "tools/p2prdma/progress.hpp"
+#include "tools/p2prdma/site.hpp"
 
 #include <algorithm>
 
-#include <unistd.h>
+#include <infiniband/verbs.h>
 
 namespace p2prdma::tool {
 namespace {
 
 constexpr std::size_t copy_bytes = 256 << 10;
-/// Registered host memory cannot be swapped out: no more than this, and a quarter of what is free.
-constexpr std::uint64_t max_host_bytes = 2 * default_piece_bytes;
-
-Room room_on(const std::optional<Card>& card)
-{
-    if (card) {
-        const auto info = card->info();
-        return {info.mem_largest_free, info.mem_granule};
-    }
-    const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-    const auto free = static_cast<std::uint64_t>(::sysconf(_SC_AVPHYS_PAGES)) * page;
-    return {std::clamp(free / 4, 2 * page, max_host_bytes), page};
-}
-
 /// The smaller of two wishes, of which 0 is none.
 std::uint64_t smaller_wish(std::uint64_t one, std::uint64_t other)
 {
@@ -37,14 +23,13 @@ std::uint64_t smaller_wish(std::uint64_t one, std::uint64_t other)
 
 } // namespace
 
-Receiver::Receiver(const Adapter& adapter, const std::optional<Card>& card,
-                   const wire::Offer& offer, std::uint64_t wanted)
-    : pieces_(cut(offer.file_bytes, smaller_wish(offer.piece_bytes, wanted), room_on(card)))
+Receiver::Receiver(const Site& site, const wire::Offer& offer, std::uint64_t wanted)
+    : pieces_(cut(offer.file_bytes, smaller_wish(offer.piece_bytes, wanted), site.room()))
 {
     constexpr int access =
         IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
     for (unsigned i = 0; i < pieces_.regions; i++)
-        regions_.push_back(Buffer::make(card, adapter.pd(), pieces_.piece_bytes, access));
+        regions_.push_back(site.make_buffer(pieces_.piece_bytes, access));
     bytes_.resize(std::min<std::uint64_t>(copy_bytes, pieces_.piece_bytes));
 }
 
@@ -55,8 +40,8 @@ wire::Plan Receiver::plan() const
     plan.pieces = pieces_.count;
     plan.regions = pieces_.regions;
     for (std::size_t i = 0; i < regions_.size(); i++) {
-        const auto& region = regions_[i]->region();
-        plan.region[i] = {region.address(), region.length(), region.rkey()};
+        const auto region = regions_[i]->region();
+        plan.region[i] = {region.address, region.length, region.rkey};
     }
     return plan;
 }
@@ -65,7 +50,7 @@ std::vector<std::uint32_t> Receiver::rkeys() const
 {
     std::vector<std::uint32_t> keys;
     for (const auto& region : regions_)
-        keys.push_back(region->region().rkey());
+        keys.push_back(region->region().rkey);
     return keys;
 }
 

@@ -12,10 +12,10 @@
 
 namespace p2prdma::tool {
 
-class Adapter;
 class OutputFile;
 class Patience;
 class Progress;
+class Site;
 
 /// Takes a file out of the memory that a sender's adapter writes it into.
 class Receiver {
@@ -23,8 +23,7 @@ public:
     /// Allocates the memory for the offered file, as few and as large regions as there is room
     /// for. `wanted`: bytes of a piece as this side's user wants it, 0: no wish.
     /// All references must outlive the receiver. \throws Error card_full and others
-    Receiver(const Adapter& adapter, const std::optional<Card>& card, const wire::Offer& offer,
-             std::uint64_t wanted);
+    Receiver(const Site& site, const wire::Offer& offer, std::uint64_t wanted);
 
     wire::Plan plan() const;
     const Pieces& pieces() const noexcept { return pieces_; }

@@ -2,6 +2,7 @@
 #include "p2prdma/error.hpp"
 #include "tools/p2prdma/adapter.hpp"
 #include "tools/p2prdma/address.hpp"
+#include "tools/p2prdma/card_site.hpp"
 #include "tools/p2prdma/channel.hpp"
 #include "tools/p2prdma/commands.hpp"
 #include "tools/p2prdma/endpoint.hpp"
@@ -28,6 +29,7 @@ struct Options {
     std::string out;
     std::string bind;
     std::string device;
+    std::string via;
     Isolation::Level isolation = Isolation::Level::none;
     std::uint16_t port = default_port;
     std::uint64_t piece = 0;
@@ -56,8 +58,7 @@ struct Guest {
 /// All that lives as long as the command.
 struct Station {
     const Options& options;
-    const std::optional<Card>& card;
-    const Adapter& adapter;
+    const Site& site;
     Endpoint& endpoint;
     Patience& patience;
     OutputFile& out;
@@ -71,7 +72,7 @@ Guest greet(const Station& station, UniqueFd socket, const std::string& peer)
         guest.channel->set_token(random_number());
         guest.channel->send(station.endpoint.address());
         guest.hello = guest.channel->receive<wire::Hello>();
-        if (guest.hello.transport != station.adapter.transport())
+        if (guest.hello.transport != station.site.transport())
             throw Failure(Exit::failed, "protocol", peer + " speaks another transport");
         guest.offer = guest.channel->receive<wire::Offer>();
     } catch (const Failure& failure) {
@@ -105,7 +106,7 @@ Outcome transfer(const Station& station, const Guest& guest)
     auto& channel = *guest.channel;
     const auto start = Patience::Clock::now();
     station.endpoint.connect(guest.hello);
-    Receiver receiver(station.adapter, station.card, guest.offer, station.options.piece);
+    Receiver receiver(station.site, guest.offer, station.options.piece);
     channel.send(receiver.plan());
     Progress progress(guest.offer.file_bytes, station.options.json);
     const auto digest = receiver.take(channel, station.patience, station.out, progress);
@@ -136,9 +137,9 @@ Outcome transfer_or_tell(const Station& station, const Guest& guest)
 
 void report(const Station& station, const Outcome& outcome)
 {
-    const auto& card = station.card;
-    const auto device = station.adapter.name();
-    const auto path = station.adapter.path_to(card);
+    const auto card = station.site.card();
+    const auto device = station.site.device();
+    const auto path = station.site.path();
     if (station.options.json) {
         print({{"bytes", outcome.bytes},
                {"sha256", to_hex(outcome.digest)},
@@ -147,7 +148,7 @@ void report(const Station& station, const Outcome& outcome)
                {"pieces", outcome.pieces},
                {"peer", outcome.peer},
                {"device", device},
-               {"card", card ? Json(card->number()) : Json()},
+               {"card", card ? Json(*card) : Json()},
                {"path", path},
                {"rkeys", outcome.rkeys}});
         return;
@@ -155,8 +156,28 @@ void report(const Station& station, const Outcome& outcome)
     std::fprintf(station.options.out == "-" ? stderr : stdout,
                  "received %s from %s, into %s through %s (%s)\nsha256 %s, equal at both ends\n",
                  transfer_figures(outcome.bytes, outcome.pieces, outcome.seconds).c_str(),
-                 outcome.peer.c_str(), card ? card->name().c_str() : "host memory", device.c_str(),
+                 outcome.peer.c_str(), station.site.memory_name().c_str(), device.c_str(),
                  path.c_str(), to_hex(outcome.digest).c_str());
+}
+
+std::unique_ptr<Site> choose_site(const Options& options,
+                                  const std::optional<direct::Session>& session,
+                                  const std::optional<Card>& card)
+{
+    if (session)
+        return std::make_unique<CardSite>(*session, options.device);
+    auto adapter = options.device.empty() ? Adapter::choose(card, std::nullopt)
+                                          : Adapter::open(options.device);
+    return std::make_unique<HostSite>(std::move(adapter), card);
+}
+
+std::unique_ptr<Listener> listen(const Options& options,
+                                 const std::optional<direct::Session>& session)
+{
+    const Address at = {options.bind, options.port};
+    if (session)
+        return std::make_unique<HostListener>(*session, at);
+    return std::make_unique<Listener>(at);
 }
 
 void recv(const Options& options)
@@ -165,18 +186,18 @@ void recv(const Options& options)
         throw Failure(Exit::usage, "usage", "--json and --out - both want standard output");
     const Interrupt interrupt;
     OutputFile out(options.out);
-    const auto card = open_card(options.card);
-    const auto adapter = options.device.empty() ? Adapter::choose(card, std::nullopt)
-                                                : Adapter::open(options.device);
-    adapter.require_isolation(card, options.isolation);
-    const auto endpoint = Endpoint::make(adapter, 1);
+    const auto session = CardSite::open_session(options.via, options.card);
+    const auto card = session ? std::nullopt : open_card(options.card);
+    const auto site = choose_site(options, session, card);
+    site->require_isolation(options.isolation);
+    const auto endpoint = site->make_endpoint(1);
     Patience patience(interrupt, Patience::no_limit);
     if (card)
         patience.watch_over([&card] { static_cast<void>(card->info()); });
-    const Listener listener({options.bind, options.port});
-    const Station station = {options, card, adapter, *endpoint, patience, out};
-    std::fprintf(stderr, "listening on %u\n", listener.port());
-    const auto guest = wait_for_sender(station, listener);
+    const auto listener = listen(options, session);
+    const Station station = {options, *site, *endpoint, patience, out};
+    std::fprintf(stderr, "listening on %u\n", listener->port());
+    const auto guest = wait_for_sender(station, *listener);
     report(station, transfer_or_tell(station, guest));
 }
 
@@ -202,6 +223,7 @@ void add_recv(CLI::App& app)
     add_piece(
         *command, options->piece,
         "Receive in pieces of at most this size, such as 4M; default: at once if there is room");
+    add_via(*command, options->via);
     add_isolation(*command, options->isolation);
     command
         ->add_option("--timeout", options->timeout,

@@ -2,6 +2,7 @@
 #include "p2prdma/error.hpp"
 #include "tools/p2prdma/adapter.hpp"
 #include "tools/p2prdma/address.hpp"
+#include "tools/p2prdma/card_site.hpp"
 #include "tools/p2prdma/channel.hpp"
 #include "tools/p2prdma/commands.hpp"
 #include "tools/p2prdma/endpoint.hpp"
@@ -27,6 +28,7 @@ struct Options {
     std::string to;
     std::string card;
     std::string device;
+    std::string via;
     Isolation::Level isolation = Isolation::Level::none;
     std::uint64_t piece = 0;
     unsigned timeout = 30;
@@ -36,40 +38,67 @@ struct Options {
 struct Outcome {
     std::string device;
     std::string path;
+    std::string memory;
+    std::optional<unsigned> card;
     std::uint64_t pieces = 0;
     std::vector<std::uint32_t> lkeys;
     Digest digest = {};
     double seconds = 0;
 };
 
-Adapter choose_adapter(const Options& options, const std::optional<Card>& card,
-                       wire::Transport transport)
+/// What this end works with: a card's session with its host, or this machine's own devices.
+struct Means {
+    const Options& options;
+    std::optional<direct::Session> session;
+    std::optional<Card> card;
+};
+
+Means choose_means(const Options& options)
 {
-    if (options.device.empty())
-        return Adapter::choose(card, transport);
-    auto adapter = Adapter::open(options.device);
-    if (adapter.transport() != transport)
-        throw Error(Errc::no_such_adapter,
-                    adapter.name() + " speaks " + name_of(adapter.transport()) +
-                        ", the receiver's RDMA device " + name_of(transport));
-    return adapter;
+    Means means = {options, CardSite::open_session(options.via, options.card), std::nullopt};
+    if (means.session)
+        return means;
+    means.card = open_card(options.card);
+    if (Adapter::list().empty())
+        throw Error(Errc::no_such_adapter, "there is no RDMA device");
+    return means;
 }
 
-Outcome transfer(const Options& options, const InputFile& file, const std::optional<Card>& card,
-                 Channel& channel, Patience& patience)
+Adapter choose_adapter(const Means& means, wire::Transport transport)
+{
+    if (means.options.device.empty())
+        return Adapter::choose(means.card, transport);
+    return Adapter::open(means.options.device);
+}
+
+std::unique_ptr<Site> choose_site(const Means& means, wire::Transport transport)
+{
+    std::unique_ptr<Site> site;
+    if (means.session)
+        site = std::make_unique<CardSite>(*means.session, means.options.device);
+    else
+        site = std::make_unique<HostSite>(choose_adapter(means, transport), means.card);
+    if (site->transport() != transport)
+        throw Error(Errc::no_such_adapter,
+                    site->device() + " speaks " + name_of(site->transport()) +
+                        ", the receiver's RDMA device " + name_of(transport));
+    site->require_isolation(means.options.isolation);
+    return site;
+}
+
+Outcome transfer(const Means& means, const InputFile& file, Channel& channel, Patience& patience)
 {
     const auto peer = channel.receive<wire::Hello>();
     channel.set_token(channel.last_token());
-    const auto adapter = choose_adapter(options, card, peer.transport);
-    adapter.require_isolation(card, options.isolation);
-    const auto endpoint = Endpoint::make(adapter, depth);
+    const auto site = choose_site(means, peer.transport);
+    const auto endpoint = site->make_endpoint(depth);
     endpoint->connect(peer);
-    Sender sender(file, adapter, card, *endpoint, channel, patience);
+    Sender sender(file, *site, *endpoint, channel, patience);
     const auto start = Patience::Clock::now();
     channel.send(endpoint->address());
-    channel.send(wire::Offer{file.size(), options.piece});
+    channel.send(wire::Offer{file.size(), means.options.piece});
     const auto plan = channel.receive<wire::Plan>();
-    Progress progress(file.size(), options.json);
+    Progress progress(file.size(), means.options.json);
     sender.move(plan, progress);
     const auto digest = sender.finish();
     channel.send(wire::Finish{file.size(), digest});
@@ -79,15 +108,15 @@ Outcome transfer(const Options& options, const InputFile& file, const std::optio
                       "the bytes that " + channel.peer() +
                           " received are not those that were sent");
     const std::chrono::duration<double> elapsed = Patience::Clock::now() - start;
-    return {adapter.name(), adapter.path_to(card), plan.pieces, sender.lkeys(),
-            digest,         elapsed.count()};
+    return {site->device(), site->path(), site->memory_name(), site->card(), plan.pieces,
+            sender.lkeys(), digest,       elapsed.count()};
 }
 
-Outcome transfer_or_explain(const Options& options, const InputFile& file,
-                            const std::optional<Card>& card, Channel& channel, Patience& patience)
+Outcome transfer_or_explain(const Means& means, const InputFile& file, Channel& channel,
+                            Patience& patience)
 {
     try {
-        return transfer(options, file, card, channel, patience);
+        return transfer(means, file, channel, patience);
     } catch (const std::exception& error) {
         const auto failure = Failure::of(error);
         // A peer that died takes its memory with it: the adapter often tells first, and less.
@@ -98,8 +127,8 @@ Outcome transfer_or_explain(const Options& options, const InputFile& file,
     }
 }
 
-void report(const Options& options, const InputFile& file, const std::optional<Card>& card,
-            const std::string& peer, const Outcome& outcome)
+void report(const Options& options, const InputFile& file, const std::string& peer,
+            const Outcome& outcome)
 {
     if (options.json) {
         print({{"bytes", file.size()},
@@ -109,15 +138,15 @@ void report(const Options& options, const InputFile& file, const std::optional<C
                {"pieces", outcome.pieces},
                {"peer", peer},
                {"device", outcome.device},
-               {"card", card ? Json(card->number()) : Json()},
+               {"card", outcome.card ? Json(*outcome.card) : Json()},
                {"path", outcome.path},
                {"lkeys", outcome.lkeys}});
         return;
     }
     std::printf("sent %s to %s, from %s through %s (%s)\nsha256 %s, equal at both ends\n",
                 transfer_figures(file.size(), outcome.pieces, outcome.seconds).c_str(),
-                peer.c_str(), card ? card->name().c_str() : "host memory", outcome.device.c_str(),
-                outcome.path.c_str(), to_hex(outcome.digest).c_str());
+                peer.c_str(), outcome.memory.c_str(), outcome.device.c_str(), outcome.path.c_str(),
+                to_hex(outcome.digest).c_str());
 }
 
 void send(const Options& options)
@@ -125,15 +154,14 @@ void send(const Options& options)
     const auto to = Address::parse(options.to);
     const Interrupt interrupt;
     const InputFile file(options.file);
-    const auto card = open_card(options.card);
-    if (Adapter::list().empty())
-        throw Error(Errc::no_such_adapter, "there is no RDMA device");
+    const auto means = choose_means(options);
     Patience patience(interrupt, std::chrono::seconds(options.timeout));
-    if (card)
-        patience.watch_over([&card] { static_cast<void>(card->info()); });
-    Channel channel(connect_to(to, patience), patience, to.host);
-    const auto outcome = transfer_or_explain(options, file, card, channel, patience);
-    report(options, file, card, channel.peer(), outcome);
+    if (means.card)
+        patience.watch_over([&means] { static_cast<void>(means.card->info()); });
+    const auto bridge = means.session ? connect_by_host(*means.session, to, patience) : nullptr;
+    Channel channel(bridge ? bridge->take_socket() : connect_to(to, patience), patience, to.host);
+    const auto outcome = transfer_or_explain(means, file, channel, patience);
+    report(options, file, channel.peer(), outcome);
 }
 
 } // namespace
@@ -155,6 +183,7 @@ void add_send(CLI::App& app)
     add_piece(
         *command, options->piece,
         "Send in pieces of at most this size, such as 4M; the receiver may want smaller ones");
+    add_via(*command, options->via);
     add_isolation(*command, options->isolation);
     command
         ->add_option("--timeout", options->timeout,

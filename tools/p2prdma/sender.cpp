@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tools/p2prdma/sender.hpp"
 
-#include "tools/p2prdma/adapter.hpp"
 #include "tools/p2prdma/failure.hpp"
 #include "tools/p2prdma/input_file.hpp"
 #include "tools/p2prdma/patience.hpp"
 #include "tools/p2prdma/progress.hpp"
+#include "tools/p2prdma/site.hpp"
 
 #include <algorithm>
 #include <array>
@@ -17,27 +17,20 @@ constexpr std::uint64_t max_chunk = 1u << 20;
 constexpr std::uint64_t echo_bytes = 8;
 constexpr auto poll_interval = std::chrono::microseconds(100); // of adapters without events
 
-/// The largest staging memory that is of use, cut down to what a card has free.
-std::uint64_t staging_bytes(std::uint64_t file, std::uint32_t depth,
-                            const std::optional<Card>& card)
-{
-    const auto useful = std::min(file, depth * max_chunk);
-    return card ? std::clamp<std::uint64_t>(card->info().mem_largest_free, 1, useful) : useful;
-}
-
 } // namespace
 
-Sender::Sender(const InputFile& file, const Adapter& adapter, const std::optional<Card>& card,
-               Endpoint& endpoint, Channel& channel, Patience& patience)
+Sender::Sender(const InputFile& file, const Site& site, Endpoint& endpoint, Channel& channel,
+               Patience& patience)
     : file_(file), endpoint_(endpoint), channel_(channel), patience_(patience)
 {
     if (file.size() == 0)
         return;
-    const auto staging = staging_bytes(file.size(), endpoint.depth(), card);
+    const auto useful = std::min(file.size(), endpoint.depth() * max_chunk);
+    const auto staging = std::min(useful, site.most_staging());
     chunk_ = static_cast<std::uint32_t>(
         std::min({max_chunk, staging, std::uint64_t{endpoint.max_bytes()}}));
-    staging_ = Buffer::make(card, adapter.pd(), staging, 0);
-    echo_ = Buffer::make(std::nullopt, adapter.pd(), echo_bytes, IBV_ACCESS_LOCAL_WRITE);
+    staging_ = site.make_buffer(staging, 0);
+    echo_ = site.make_scratch(echo_bytes, IBV_ACCESS_LOCAL_WRITE);
     slots_.resize(std::min<std::uint64_t>(staging / chunk_, endpoint.depth()));
     for (std::size_t i = 0; i < slots_.size(); i++)
         slots_[i].offset = i * chunk_;
@@ -46,7 +39,7 @@ Sender::Sender(const InputFile& file, const Adapter& adapter, const std::optiona
 
 std::vector<std::uint32_t> Sender::lkeys() const
 {
-    return staging_ ? std::vector{staging_->region().lkey()} : std::vector<std::uint32_t>();
+    return staging_ ? std::vector{staging_->region().lkey} : std::vector<std::uint32_t>();
 }
 
 void Sender::move(const wire::Plan& plan, Progress& progress)
@@ -76,9 +69,9 @@ void Sender::move_piece(const wire::Plan& plan, std::uint64_t piece, Progress& p
             static_cast<std::uint32_t>(std::min<std::uint64_t>(chunk_, length - done));
         fill(slot, pieces_.offset(piece) + done, part);
         const auto id = static_cast<std::uint64_t>(&slot - slots_.data());
-        endpoint_.write(
-            id, {staging_->region().address() + slot.offset, part, staging_->region().lkey()},
-            {region.address + done, region.rkey});
+        endpoint_.write(id,
+                        {staging_->region().address + slot.offset, part, staging_->region().lkey},
+                        {region.address + done, region.rkey});
         slot.busy = true;
         outstanding_++;
         done += part;
@@ -97,7 +90,7 @@ void Sender::push_out(const wire::Region& region, std::uint64_t length)
     const auto part = std::min(echo_bytes, length);
     endpoint_.read(
         slots_.size(),
-        {echo_->region().address(), static_cast<std::uint32_t>(part), echo_->region().lkey()},
+        {echo_->region().address, static_cast<std::uint32_t>(part), echo_->region().lkey},
         {region.address + length - part, region.rkey});
     outstanding_++;
     while (outstanding_ > 0)

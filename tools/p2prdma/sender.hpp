@@ -11,10 +11,10 @@
 
 namespace p2prdma::tool {
 
-class Adapter;
 class InputFile;
 class Patience;
 class Progress;
+class Site;
 
 /// Moves a file by RDMA writes into the regions of a receiver's plan.
 ///
@@ -25,8 +25,8 @@ class Progress;
 class Sender {
 public:
     /// All references must outlive the sender. \throws Failure, Error
-    Sender(const InputFile& file, const Adapter& adapter, const std::optional<Card>& card,
-           Endpoint& endpoint, Channel& channel, Patience& patience);
+    Sender(const InputFile& file, const Site& site, Endpoint& endpoint, Channel& channel,
+           Patience& patience);
 
     /// Moves all of it. \throws Failure, Error
     void move(const wire::Plan& plan, Progress& progress);

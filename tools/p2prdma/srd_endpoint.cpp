@@ -33,7 +33,7 @@ efadv_device_attr query(const Adapter& adapter)
 } // namespace
 
 SrdEndpoint::SrdEndpoint(const Adapter& adapter, std::uint32_t depth)
-    : Endpoint(adapter, depth), qkey_(static_cast<std::uint32_t>(random_number()))
+    : VerbsEndpoint(adapter, depth), qkey_(static_cast<std::uint32_t>(random_number()))
 {
     const auto device = query(adapter);
     set_limits(std::min(depth, device.max_sq_wr), device.max_rdma_size);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #pragma once
 
-#include "tools/p2prdma/endpoint.hpp"
+#include "tools/p2prdma/verbs_endpoint.hpp"
 
 namespace p2prdma::tool {
 
 /// An EFA adapter's queue pair of scalable reliable datagrams: no connection, no order.
-class SrdEndpoint final : public Endpoint {
+class SrdEndpoint final : public VerbsEndpoint {
 public:
     /// \throws Failure unsupported if adapter or libefa cannot write and read by RDMA
     SrdEndpoint(const Adapter& adapter, std::uint32_t depth);
