@@ -240,7 +240,7 @@ TEST_CASE("answers that are not to the question are dropped", "[served]")
     CHECK(client.ask("echo well") == "well");
 }
 
-TEST_CASE("R6.1: pool memory that was granted is mapped, by the client it is for", "[served]")
+TEST_CASE("pool memory that was granted is mapped, by the client it is for", "[served]")
 {
     const uapi::BusErrorHandler handler;
     Client client, other;
@@ -339,7 +339,7 @@ TEST_CASE("grants that cannot be are refused", "[served]")
     CHECK(client.ask("echo well") == "well");
 }
 
-TEST_CASE("R6.2: a window that was granted leads where the host says", "[served]")
+TEST_CASE("a window that was granted leads where the host says", "[served]")
 {
     const uapi::BusErrorHandler handler;
     Client client;
@@ -357,7 +357,7 @@ TEST_CASE("R6.2: a window that was granted leads where the host says", "[served]
         CHECK(client.ask("neighbour 0x18") == "0x5566");
         CHECK(!client.card().lost_window());
     }
-    SECTION("R2.4: and is taken back although it is mapped, which the client is told")
+    SECTION("and is taken back although it is mapped, which the client is told")
     {
         client.ask("revoke 9");
         CHECK(client.ask("acked 9") == "yes");
@@ -431,7 +431,7 @@ TEST_CASE("pages come and go while they are used", "[served]")
     CHECK(lost > 0);
 }
 
-TEST_CASE("R2.2: a doorbell page wakes the client that it was granted to", "[served]")
+TEST_CASE("a doorbell page wakes the client that it was granted to", "[served]")
 {
     Client client;
     client.ask("grant 4 doorbell 9 0x1000;grant 5 pool 0x200000 0x1000");
@@ -517,7 +517,7 @@ TEST_CASE("a client that is gone is told to the host, when its mappings are gone
         mapping.unmap();
         CHECK(within(told));
     }
-    SECTION("R2.3: by a kill in a call")
+    SECTION("by a kill in a call")
     {
         int pipes[2];
         REQUIRE(::pipe(pipes) == 0);
