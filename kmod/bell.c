@@ -48,7 +48,7 @@ void p2p_bells_init(struct p2p_card *card)
 
 static bool too_many_locked(struct p2p_bells *bells)
 {
-	if (bells->tick != jiffies) {
+	if (time_after(jiffies, bells->tick)) {
 		bells->tick = jiffies;
 		bells->count = 0;
 	}

@@ -44,13 +44,14 @@ static int card_open(struct inode *inode, struct file *file)
 {
 	struct p2p_card *card = container_of(inode->i_cdev, struct p2p_card,
 					     cdev);
-	struct p2p_file *open;
+	struct p2p_file *open = kzalloc(sizeof(*open), GFP_KERNEL_ACCOUNT);
 
-	if (READ_ONCE(card->state) == P2P_CARD_GONE)
-		return -ENODEV;
-	open = kzalloc(sizeof(*open), GFP_KERNEL_ACCOUNT);
 	if (!open)
 		return -ENOMEM;
+	if (READ_ONCE(card->state) == P2P_CARD_GONE) {
+		kfree(open);
+		return -ENODEV;
+	}
 	open->card = card;
 	open->resets = READ_ONCE(card->resets);
 	file->private_data = open;

@@ -39,6 +39,21 @@ static struct pci_dev *pci_ancestor(struct device *dev)
 	return dev ? to_pci_dev(dev) : NULL;
 }
 
+static struct p2p_hca *hca_create(struct device *parent, struct pci_dev *pdev)
+{
+	struct p2p_hca *hca = kzalloc(sizeof(*hca), GFP_KERNEL);
+
+	if (!hca)
+		return NULL;
+	kref_init(&hca->ref);
+	hca->parent = get_device(parent);
+	hca->pdev = pci_dev_get(pdev);
+	init_rwsem(&hca->lock);
+	mutex_init(&hca->exports_lock);
+	INIT_LIST_HEAD(&hca->exports);
+	return hca;
+}
+
 static struct ib_client hca_client;
 
 static int hca_add(struct ib_device *ibdev)
@@ -48,15 +63,9 @@ static int hca_add(struct ib_device *ibdev)
 
 	if (!pdev)
 		return -EOPNOTSUPP;
-	hca = kzalloc(sizeof(*hca), GFP_KERNEL);
+	hca = hca_create(ibdev->dev.parent, pdev);
 	if (!hca)
 		return -ENOMEM;
-	kref_init(&hca->ref);
-	hca->parent = get_device(ibdev->dev.parent);
-	hca->pdev = pci_dev_get(pdev);
-	init_rwsem(&hca->lock);
-	mutex_init(&hca->exports_lock);
-	INIT_LIST_HEAD(&hca->exports);
 	ib_set_client_data(ibdev, &hca_client, hca);
 	mutex_lock(&hcas_lock);
 	list_add_tail(&hca->node, &hcas);

@@ -58,15 +58,16 @@ static int check_window(const struct p2p_regs *regs,
 static int regs_attach(struct dma_buf *dmabuf,
 		       struct dma_buf_attachment *attach)
 {
-	struct p2p_regs_user *user;
+	struct p2p_regs_user *user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
 	int ret;
 
-	ret = check_window(dmabuf->priv, attach);
-	if (ret)
-		return ret;
-	user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
 	if (!user)
 		return -ENOMEM;
+	ret = check_window(dmabuf->priv, attach);
+	if (ret) {
+		kfree(user);
+		return ret;
+	}
 	INIT_LIST_HEAD(&user->node);
 	user->window = attach->importer_priv;
 	attach->priv = user;

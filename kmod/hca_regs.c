@@ -129,9 +129,8 @@ static int check_alignment(const struct p2prdma_hca_regs *args)
 static struct p2p_regs *regs_create(struct p2p_hca *hca,
 				    const struct p2prdma_hca_regs *args)
 {
-	struct p2p_regs *regs;
+	struct p2p_regs *regs = kzalloc(sizeof(*regs), GFP_KERNEL_ACCOUNT);
 
-	regs = kzalloc(sizeof(*regs), GFP_KERNEL_ACCOUNT);
 	if (!regs)
 		return ERR_PTR(-ENOMEM);
 	kref_get(&hca->ref);

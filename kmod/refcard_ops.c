@@ -96,12 +96,12 @@ void refcard_window_clear(struct p2p_card *card, u32 slot)
 int refcard_window_idle(struct p2p_card *card, u32 slot)
 {
 	struct refcard *ref = card->priv;
+	void __iomem *reg = ref->regs + REG_WINDOW(slot) + WIN_OUTSTANDING;
 	u32 outstanding;
 
-	return readl_poll_timeout_atomic(
-		ref->regs + REG_WINDOW(slot) + WIN_OUTSTANDING, outstanding,
-		!outstanding || outstanding == ~0U, IDLE_POLL_US,
-		IDLE_TIMEOUT_US);
+	return readl_poll_timeout_atomic(reg, outstanding,
+					 !outstanding || outstanding == ~0U,
+					 IDLE_POLL_US, IDLE_TIMEOUT_US);
 }
 
 /**
