@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #pragma once
 
+#include "lib/direct/watched_mapping.hpp"
 #include "p2prdma/direct/session.hpp"
 #include "p2prdma/grant_mapping.hpp"
 
@@ -17,7 +18,7 @@ namespace p2prdma::direct {
                                     std::uint32_t entry_size);
 
 /// What is mapped from `offset` on.
-[[nodiscard]] inline std::span<volatile std::byte> ring_in(const GrantMapping& mapping,
+[[nodiscard]] inline std::span<volatile std::byte> ring_in(const WatchedMapping& mapping,
                                                            std::uint64_t offset) noexcept
 {
     return mapping.span().subspan(offset);

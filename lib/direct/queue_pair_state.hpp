@@ -2,6 +2,7 @@
 #pragma once
 
 #include "lib/direct/link.hpp"
+#include "lib/direct/watched_mapping.hpp"
 #include "p2prdma/direct/completion_queue.hpp"
 #include "p2prdma/direct/queue_pair.hpp"
 
@@ -16,8 +17,8 @@ struct WorkQueue {
 
     std::uint32_t ring_offset;
     std::uint32_t doorbell_offset;
-    GrantMapping ring;
-    GrantMapping doorbell;
+    WatchedMapping ring;
+    WatchedMapping doorbell;
 
     [[nodiscard]] std::span<volatile std::byte> entries() const noexcept
     {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "lib/direct/link.hpp"
+#include "lib/direct/watched_mapping.hpp"
 
 #include <memory>
 
@@ -18,7 +19,7 @@ public:
     }
 
     const HostObject object;
-    const GrantMapping mapping; // goes first
+    const WatchedMapping mapping; // goes first
 };
 
 } // namespace p2prdma::direct

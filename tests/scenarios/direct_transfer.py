@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """p2prdma send and recv on cards' own machines."""
 
+import time
+
 from p2plab import scenario
 
 SIZE = 3_000_001
@@ -39,3 +41,37 @@ def refused(lab, card):
     lab.ok(gone.rc != 0 and "cannot connect to a:9" in gone.out, "nobody listens: " + gone.out)
     none = card.run("p2prdma send /etc/hostname --to a --via host", timeout=60, check=False)
     lab.ok(none.rc != 0 and "no RDMA device" in none.out, "no own adapter: " + none.out)
+
+
+@scenario(["one-switch/machine", "one-switch/refcard"], timeout=300)
+def direct_loss(lab):
+    """The host's daemon is killed while a card's program sends: that ends with a sentence."""
+    a, b, ac = lab["a"], lab["b"], lab["ac"]
+    daemon = a.start_daemon()
+    receiver = b.start("p2prdma recv --wait 60 --timeout 20 --out /tmp/got")
+    receiver.wait_output("listening", 30)
+    sender = ac.start("truncate -s 2G /tmp/f && p2prdma send /tmp/f --piece 1M --to b")
+    before = moved(a)
+    lab.ok(before.grows(), "data flow")
+    daemon.kill(9)
+    result = sender.wait(60, check=False)
+    lab.ok(result.rc in range(1, 128), f"the sender ends by itself, with status {result.rc}")
+    lab.ok("p2prdma: " in result.out, "and says why: " + result.out.splitlines()[-1])
+    lab.ok(receiver.wait(60, check=False).rc != 0, "the receiver has noticed")
+
+
+class moved:
+    """Bytes that an adapter has written through the switch or read there."""
+
+    def __init__(self, machine):
+        self.machine, self.start = machine, self.bytes(machine)
+
+    @staticmethod
+    def bytes(machine):
+        return machine.counters("efa0")["dma"]["read"]["peer_switch"]
+
+    def grows(self, timeout=60):
+        end = time.monotonic() + timeout
+        while self.bytes(self.machine) < self.start + (1 << 20) and time.monotonic() < end:
+            time.sleep(0.05)
+        return self.bytes(self.machine) >= self.start + (1 << 20)

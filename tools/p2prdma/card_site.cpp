@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tools/p2prdma/card_site.hpp"
 
+#include "p2prdma/direct/loss.hpp"
 #include "p2prdma/direct/memory.hpp"
 #include "p2prdma/direct/region.hpp"
 #include "p2prdma/error.hpp"
-#include "p2prdma/fence.hpp"
 #include "tools/p2prdma/direct_endpoint.hpp"
 #include "tools/p2prdma/failure.hpp"
 #include "tools/p2prdma/patience.hpp"
@@ -80,6 +80,7 @@ std::optional<direct::Session> CardSite::open_session(const std::string& via,
 {
     if (via == "host" || (via.empty() && !is_card_machine()))
         return std::nullopt;
+    direct::survive_loss();
     return direct::Session(LocalCard::open(card.empty() ? "0" : card), {.name = "p2prdma"});
 }
 
