@@ -41,7 +41,7 @@ bool replace(std::uintptr_t address) noexcept
     return false;
 }
 
-extern "C" void on_bus_error(int signal, siginfo_t* info, void* context)
+void on_bus_error(int signal, siginfo_t* info, void* context)
 {
     const int saved = errno;
     const bool replaced = replace(reinterpret_cast<std::uintptr_t>(info->si_addr));
