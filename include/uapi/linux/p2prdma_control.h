@@ -535,6 +535,8 @@ struct p2prdma_event_create_reply {
  * @target: id of an event, which each count raises, or of a memory
  * @__reserved: 0
  * @offset: of the 8-byte counter in the memory, a multiple of 8; 0 for an event
+ *
+ * Destroying it gives up its id: it counts until its queue pair is destroyed.
  */
 struct p2prdma_counter_create_request {
 	__le32 qp;
