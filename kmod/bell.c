@@ -44,6 +44,8 @@ void p2p_bells_init(struct p2p_card *card)
 {
 	spin_lock_init(&card->bells.lock);
 	INIT_DELAYED_WORK(&card->bells.unmask, unmask_work);
+	/* Not 0, which is in the future for the first minutes. */
+	card->bells.tick = jiffies;
 }
 
 static bool too_many_locked(struct p2p_bells *bells)
