@@ -217,8 +217,8 @@ static long call_wait(struct p2p_local_call *call, u32 timeout_ms)
 
 	call_poll(call);
 	while ((left = end - jiffies) > 0) {
-		ret = wait_for_completion_killable_timeout(
-			&call->done, min_t(long, left, LOOK_PERIOD));
+		left = min_t(long, left, LOOK_PERIOD);
+		ret = wait_for_completion_killable_timeout(&call->done, left);
 		if (ret < 0)
 			return -EINTR;
 		if (ret > 0)
@@ -294,7 +294,7 @@ static struct p2p_local_call *find_call(struct p2p_local *local,
 	struct p2p_local_call *call;
 
 	/* The message still is the request: epoch, client and op must return. */
-	list_for_each_entry (call, &local->calls, node)
+	list_for_each_entry(call, &local->calls, node)
 		if (call->message.id == reply->id)
 			return call->message.client == reply->client &&
 					       call->message.op == reply->op
@@ -360,7 +360,7 @@ void p2p_local_call_end_all(struct p2p_local *local, int error)
 {
 	struct p2p_local_call *call, *next;
 
-	list_for_each_entry_safe (call, next, &local->calls, node) {
+	list_for_each_entry_safe(call, next, &local->calls, node) {
 		call->error = error;
 		list_del_init(&call->node);
 		complete(&call->done);

@@ -290,11 +290,10 @@ struct p2p_local *p2p_local_create(struct p2p_local_half *pool,
 	ret = local_register(local);
 	if (ret)
 		goto err_stop;
-	dev_info(
-		&local->dev,
-		"%s and %s are a card's pool of %llu bytes and its %u windows\n",
-		pci_name(pool->pdev), pci_name(aperture->pdev),
-		local->pool_size, local->windows);
+	dev_info(&local->dev,
+		 "%s and %s are a card's pool of %llu bytes and its %u windows\n",
+		 pci_name(pool->pdev), pci_name(aperture->pdev),
+		 local->pool_size, local->windows);
 	schedule_work(&local->work);
 	return local;
 

@@ -166,10 +166,9 @@ bool p2p_local_client_is_gone(struct p2p_local *local,
 	    slot->gone_id != le32_to_cpu(reply->id))
 		return false;
 	if (reply->status)
-		dev_warn_ratelimited(
-			&local->dev,
-			"the host could not clean up after a client: error %u\n",
-			le32_to_cpu(reply->status));
+		dev_warn_ratelimited(&local->dev,
+				     "the host could not clean up after a client: error %u\n",
+				     le32_to_cpu(reply->status));
 	slot->state = LOCAL_SLOT_FREE;
 	return true;
 }
@@ -185,7 +184,7 @@ void p2p_local_client_end_all(struct p2p_local *local, int error)
 	struct p2p_local_client *client;
 	int i;
 
-	list_for_each_entry (client, &local->clients, node)
+	list_for_each_entry(client, &local->clients, node)
 		if (client->number || local->gone)
 			p2p_local_client_fail(client, error);
 	for (i = 0; i < P2PRDMA_CONTROL_CLIENTS; i++)

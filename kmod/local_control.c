@@ -60,10 +60,9 @@ static void find_area(struct p2p_local *local, u32 epoch)
 	if (read_epoch(local) != epoch)
 		return;
 	if (!area_fits(local, offset, size)) {
-		dev_warn_ratelimited(
-			&local->dev,
-			"the host's control area does not fit: %u bytes at 0x%llx\n",
-			size, offset);
+		dev_warn_ratelimited(&local->dev,
+				     "the host's control area does not fit: %u bytes at 0x%llx\n",
+				     size, offset);
 		return;
 	}
 	area = ioremap(local->pool_base + offset, P2PRDMA_CONTROL_SIZE);

@@ -38,7 +38,7 @@ static void throttle(struct p2p_local *local, unsigned int page)
 {
 	struct p2p_local_doorbell *bell = &local->bells[page];
 
-	if (bell->jiffy != jiffies) {
+	if (time_after(jiffies, bell->jiffy)) {
 		bell->jiffy = jiffies;
 		bell->burst = 0;
 	}
@@ -116,8 +116,10 @@ static void init_doorbells(struct p2p_local *local)
 	INIT_DELAYED_WORK(&local->unthrottle, unthrottle_work);
 	for (i = 0; i < LOCAL_VECTORS; i++)
 		local->vectors[i].local = local;
-	for (i = 0; i < local->doorbells; i++)
+	for (i = 0; i < local->doorbells; i++) {
 		local->vectors[1 + i % (LOCAL_VECTORS - 1)].pages |= BIT(i);
+		local->bells[i].jiffy = jiffies;
+	}
 	local->mask = ~(u32)BIT(LOCAL_CONTROL_PAGE);
 }
 

@@ -169,11 +169,11 @@ static int fill_grant(const struct p2p_local *local,
 	if (grant->flags & ~(P2PRDMA_GRANT_UC | P2PRDMA_GRANT_READ_ONLY))
 		ret = -EPROTO;
 	if (ret)
-		dev_warn_ratelimited(
-			&local->dev,
-			"the host's grant %u is impossible: kind %u, flags 0x%x, offset 0x%llx, length 0x%llx\n",
-			grant->index, grant->kind, grant->flags,
-			le64_to_cpu(entry->offset), le64_to_cpu(entry->length));
+		dev_warn_ratelimited(&local->dev,
+				     "the host's grant %u is impossible: kind %u, flags 0x%x, offset 0x%llx, length 0x%llx\n",
+				     grant->index, grant->kind, grant->flags,
+				     le64_to_cpu(entry->offset),
+				     le64_to_cpu(entry->length));
 	return ret;
 }
 
@@ -434,12 +434,12 @@ static void take_away(struct p2p_local *local, struct list_head *revoked)
 {
 	struct p2p_local_grant *grant, *next;
 
-	list_for_each_entry (grant, revoked, node)
+	list_for_each_entry(grant, revoked, node)
 		unmap_mapping_range(&grant->client->mapping,
 				    (loff_t)grant->index << P2PRDMA_GRANT_SHIFT,
 				    grant->size, 1);
 	mutex_lock(&local->grants_lock);
-	list_for_each_entry_safe (grant, next, revoked, node) {
+	list_for_each_entry_safe(grant, next, revoked, node) {
 		/* The range may be given to others as another type. */
 		unreserve_cache(grant);
 		list_del(&grant->node);

@@ -101,7 +101,7 @@ static struct p2p_local_half *find_partner(const struct p2p_local_half *half)
 {
 	struct p2p_local_half *other;
 
-	list_for_each_entry (other, &halves, node)
+	list_for_each_entry(other, &halves, node)
 		if (other->ready && !other->local &&
 		    other->kind != half->kind && other->serial == half->serial)
 			return other;
@@ -183,11 +183,10 @@ static int half_start(struct p2p_local_half *half)
 
 static int half_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
+	struct p2p_local_half *half = kzalloc(sizeof(*half), GFP_KERNEL);
 	int bars = pci_select_bars(pdev, IORESOURCE_MEM);
-	struct p2p_local_half *half;
 	int ret;
 
-	half = kzalloc(sizeof(*half), GFP_KERNEL);
 	if (!half)
 		return -ENOMEM;
 	half->pdev = pdev;

@@ -5,9 +5,15 @@
  */
 #include "local_card.h"
 
-static void __iomem *slot_at(const struct p2p_local *local, u32 ring, u32 index)
+static void __iomem *request_at(const struct p2p_local *local, u32 index)
 {
-	return local->area + ring +
+	return local->area + P2PRDMA_CONTROL_REQUESTS +
+	       index % P2PRDMA_CONTROL_SLOTS * sizeof(struct p2prdma_message);
+}
+
+static void __iomem *reply_at(const struct p2p_local *local, u32 index)
+{
+	return local->area + P2PRDMA_CONTROL_REPLIES +
 	       index % P2PRDMA_CONTROL_SLOTS * sizeof(struct p2prdma_message);
 }
 
@@ -31,9 +37,8 @@ int p2p_local_ring_put(struct p2p_local *local,
 	}
 	if (used == P2PRDMA_CONTROL_SLOTS)
 		return -EAGAIN;
-	memcpy_toio(
-		slot_at(local, P2PRDMA_CONTROL_REQUESTS, local->request_head),
-		message, sizeof(*message));
+	memcpy_toio(request_at(local, local->request_head), message,
+		    sizeof(*message));
 	/* writel() orders: the message is there before the head says so. */
 	writel(++local->request_head,
 	       local->area + LOCAL_CARD_AT(request_head));
@@ -70,10 +75,8 @@ int p2p_local_ring_pending(struct p2p_local *local)
 void p2p_local_ring_take(struct p2p_local *local,
 			 struct p2prdma_message *message)
 {
-	memcpy_fromio(
-		message,
-		slot_at(local, P2PRDMA_CONTROL_REPLIES, local->reply_tail),
-		sizeof(*message));
+	memcpy_fromio(message, reply_at(local, local->reply_tail),
+		      sizeof(*message));
 	/* Loads before it are done: the slot may be used again. */
 	mb();
 	writel(++local->reply_tail, local->area + LOCAL_CARD_AT(reply_tail));

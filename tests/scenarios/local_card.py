@@ -30,9 +30,17 @@ def end(peer):
     peer.wait(check=False)
 
 
-def shown(machine, lab):
+def wait_served(machine):
     machine.run(f"for i in $(seq 100); do grep -q served {LOCAL}/state && exit 0; sleep 0.1; done; "
                 "exit 1", timeout=30)
+
+
+def epoch(machine):
+    return machine.run("p2prdma info --json").json()["epoch"]
+
+
+def shown(machine, lab):
+    wait_served(machine)
     cards = machine.run("p2prdma list --json").json()
     lab.is_equal((cards["cards"], [card["state"] for card in cards["local_cards"]]),
                  ([], ["served"]), "the card is listed")
@@ -110,10 +118,15 @@ def local_load_and_unload(lab):
     lab.ok(b.run("rmmod p2prdma", check=False).rc != 0, "unload is refused while a card is open")
     holder.kill()
     holder.wait(check=False)
+    wait_served(b)
+    old = epoch(b)
+    b.run(f"rmmod p2prdma && insmod {MODULE}")
+    wait_served(b)
+    lab.ok(epoch(b) != old, "an epoch of an earlier life is not joined again")
     loop = f"for i in $(seq 50); do rmmod p2prdma && insmod {MODULE} || exit 1; done"
     lab.is_equal(b.run(loop, timeout=200, check=False).rc, 0, "50 times unloaded and loaded")
-    served = f"for i in $(seq 100); do grep -q served {LOCAL}/state && exit 0; sleep 0.1; done; exit 1"
-    lab.is_equal(b.run(served, timeout=30, check=False).rc, 0, "and served in a new epoch")
+    wait_served(b)
+    lab.ok(True, "and served in a new epoch")
     b.run("rmmod p2prdma")
     lab.is_equal(b.run("ls /sys/class/p2prdma_local /dev/p2prdma 2>/dev/null", check=False).out, "",
                  "no class, no device node left")
