@@ -21,7 +21,7 @@ namespace {
 /// What a signal handler reads while other threads map and unmap.
 struct Place {
     std::atomic<bool> taken = false;
-    std::atomic<std::uintptr_t> start = 0; ///< 0: nothing is watched
+    std::atomic<std::byte*> start = nullptr; ///< null: nothing is watched
     std::atomic<std::size_t> length = 0;
 };
 
@@ -32,10 +32,11 @@ struct sigaction previous = {};
 bool replace(std::uintptr_t address) noexcept
 {
     for (const Place& place : places) {
-        const std::uintptr_t start = place.start;
+        std::byte* const start = place.start;
         const std::size_t length = place.length;
-        if (start && address >= start && address - start < length)
-            return ::mmap(reinterpret_cast<void*>(start), length, PROT_READ | PROT_WRITE,
+        const auto first = reinterpret_cast<std::uintptr_t>(start);
+        if (start && address >= first && address - first < length)
+            return ::mmap(start, length, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
     }
     return false;
@@ -85,13 +86,13 @@ WatchedMapping::WatchedMapping(GrantMapping mapping)
 {
     // The length first: until there is a start, nothing is watched.
     places[place_].length = mapping_.size();
-    places[place_].start = reinterpret_cast<std::uintptr_t>(mapping_.span().data());
+    places[place_].start = const_cast<std::byte*>(mapping_.span().data());
 }
 
 WatchedMapping::~WatchedMapping()
 {
     // No more zeros from now on: the addresses will be somebody else's.
-    places[place_].start = 0;
+    places[place_].start = nullptr;
     mapping_.unmap();
     places[place_].taken = false;
 }
