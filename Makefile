@@ -15,6 +15,8 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion 
             -Wnon-virtual-dtor -Wold-style-cast -Werror
 OPT      ?= -O2 -g
 SAN      ?=
+# Sanitizers make gcc see paths that are none.
+WARNINGS += $(if $(SAN),-Wno-maybe-uninitialized)
 CXXFLAGS += -std=c++20 $(OPT) $(WARNINGS) $(SAN) -ffile-prefix-map=$(CURDIR)/= -MMD -MP
 CPPFLAGS += -Iinclude -isystem include/uapi -I.
 LDFLAGS  += -Wl,-z,defs -Wl,--as-needed
