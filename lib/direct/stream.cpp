@@ -14,12 +14,15 @@ using Milliseconds = std::chrono::milliseconds;
 
 /// The host waits in pieces of this length, so that a session's other threads get their turn.
 constexpr Milliseconds longest_wait{500};
-constexpr Milliseconds send_pause{10};
+/// But to connect: what was looked up and tried by then is lost with the answer.
+constexpr Milliseconds longest_connect{10'000};
+constexpr Milliseconds pause{10};
 
-Milliseconds wait_until(Clock::time_point deadline)
+Milliseconds wait_until(Clock::time_point deadline, p2prdma_control_op op)
 {
     const auto left = std::chrono::ceil<Milliseconds>(deadline - Clock::now());
-    return std::clamp(left, Milliseconds(0), longest_wait);
+    return std::clamp(left, Milliseconds(0),
+                      op == P2PRDMA_OP_STREAM_CONNECT ? longest_connect : longest_wait);
 }
 
 Error timed_out(const char* what)
@@ -34,7 +37,7 @@ std::optional<std::size_t> ask_patiently(const Link& link, p2prdma_control_op op
                                          Clock::time_point deadline, const char* what)
 {
     for (;;) {
-        const auto wait = wait_until(deadline);
+        const auto wait = wait_until(deadline, op);
         request.wait_ms = little(static_cast<std::uint32_t>(wait.count()));
         std::size_t length = 0;
         const int error = link.attempt(op, std::as_bytes(std::span(&request, 1)), reply,
@@ -45,6 +48,8 @@ std::optional<std::size_t> ask_patiently(const Link& link, p2prdma_control_op op
             throw Link::refusal(error, what);
         if (Clock::now() >= deadline)
             return std::nullopt;
+        if (op == P2PRDMA_OP_STREAM_CONNECT)
+            std::this_thread::sleep_for(pause); // too many names are looked up, which comes at once
     }
 }
 
@@ -105,7 +110,7 @@ void Stream::send(std::span<const std::byte> data, Clock::time_point deadline)
         else if (Clock::now() >= deadline)
             throw timed_out("send to the peer");
         else
-            std::this_thread::sleep_for(send_pause); // until the peer has taken something
+            std::this_thread::sleep_for(pause); // until the peer has taken something
     }
 }
 

@@ -46,9 +46,17 @@ private:
 
 direct::AdapterInfo choose(const direct::Session& session, const std::string& device)
 {
-    for (auto& adapter : session.adapters())
-        if (device.empty() || adapter.name == device)
-            return adapter;
+    const auto adapters = session.adapters();
+    const auto usable = [](const direct::AdapterInfo& adapter) {
+        return adapter.cq_in_card && adapter.rdma_write && adapter.rdma_read;
+    };
+    auto chosen = std::ranges::find_if(adapters, [&](const direct::AdapterInfo& adapter) {
+        return device.empty() ? usable(adapter) : adapter.name == device;
+    });
+    if (chosen == adapters.end() && device.empty())
+        chosen = adapters.begin(); // whose use then fails, with the reason
+    if (chosen != adapters.end())
+        return *chosen;
     throw Error(Errc::no_such_adapter, "the host " + session.host() + " has no RDMA device " +
                                            device + " for " + session.card().name());
 }
@@ -108,7 +116,8 @@ std::unique_ptr<Buffer> CardSite::make_scratch(std::uint64_t length, int access)
 /// Queues take their part of what a session may have, too.
 Room CardSite::room() const
 {
-    return {session_.max_memory() / 2 / page * page, page};
+    const auto all = std::min(session_.max_memory(), session_.card().info().pool_size);
+    return {std::max(all / 2 / page, std::uint64_t{1}) * page, page};
 }
 
 std::unique_ptr<StreamBridge> connect_by_host(const direct::Session& session, const Address& to,
@@ -119,6 +128,8 @@ std::unique_ptr<StreamBridge> connect_by_host(const direct::Session& session, co
         return std::make_unique<StreamBridge>(direct::Stream::connect(
             session, to.host, to.port, direct::Stream::Clock::now() + connect_limit));
     } catch (const Error& error) {
+        if (error.code().category() == error_category())
+            throw; // of the own host, such as that its daemon has gone
         throw connection_failure(to, error);
     }
 }

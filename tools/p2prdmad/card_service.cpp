@@ -25,13 +25,13 @@ std::vector<EfaAdapter> find_adapters(const Card& card, const Options& options)
 {
     auto adapters = EfaAdapter::find(card, options.adapters);
     const auto isolated = [&](const EfaAdapter& adapter) {
-        return adapter.isolation() >= options.isolation;
+        return adapter.isolation().level >= options.isolation;
     };
     const auto first = std::ranges::find_if_not(adapters, isolated);
     if (first != adapters.end() &&
         (!options.adapters.empty() || std::ranges::none_of(adapters, isolated)))
-        Isolation{first->isolation(), first->info().name + ": " + first->info().reason}.require(
-            options.isolation);
+        Isolation{first->isolation().level, first->info().name + ": " + first->isolation().reason}
+            .require(options.isolation);
     std::erase_if(adapters, [&](const EfaAdapter& adapter) { return !isolated(adapter); });
     return adapters;
 }

@@ -192,10 +192,16 @@ Reply Client::mem_alloc(const p2prdma_mem_alloc_request& request)
         (flags & ~all_grant_flags))
         throw Refusal(EINVAL, "length or flags are out of range");
     Draft draft(*this, Kind::memory);
-    draft.entry.charge = charge((length + page - 1) / page * page);
-    const auto memory = services_.provider.allocate(length, flags & P2PRDMA_GRANT_UC,
-                                                    flags & P2PRDMA_GRANT_READ_ONLY);
-    draft.entry.object = memory;
+    // A counter keeps memory that its client has given up: it counts for the quota as long.
+    struct Charged {
+        std::shared_ptr<void> charge;
+        std::shared_ptr<Target> memory; // goes first
+    };
+    const auto charged = std::make_shared<Charged>();
+    charged->charge = charge((length + page - 1) / page * page);
+    const auto memory = charged->memory = services_.provider.allocate(
+        length, flags & P2PRDMA_GRANT_UC, flags & P2PRDMA_GRANT_READ_ONLY);
+    draft.entry.object = std::shared_ptr<Target>(charged, memory.get());
     p2prdma_mem_alloc_reply reply = {};
     reply.grant = le(grant(draft, memory->place));
     reply.length = le<std::uint64_t>(memory->length);
@@ -267,6 +273,8 @@ Reply Client::qp_create(const p2prdma_qp_create_request& request)
     if (request.send_entries == 0)
         throw Refusal(EINVAL, "a send queue without entries");
     Draft draft(*this, Kind::qp);
+    // All or none: a program could map the first while the queue pair goes for want of the second.
+    services_.grants.require(number_, request.receive_entries ? 4 : 2);
     const auto qp =
         session(adapter).create_qp({.send_cq = cq_of(le(request.send_cq), adapter),
                                     .receive_cq = cq_of(le(request.receive_cq), adapter),

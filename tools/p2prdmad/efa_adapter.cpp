@@ -117,10 +117,9 @@ void EfaAdapter::describe(const Card& card, ibv_context& context)
     info_.max_message = port.max_msg_sz;
     info_.max_rdma = efa.max_rdma_size;
     std::memcpy(info_.gid.data(), gid.raw, info_.gid.size());
-    const auto isolation = card.isolation(address_);
-    isolation_ = isolation.level;
-    info_.isolation = to_wire(isolation.level);
-    info_.reason = isolation.reason;
+    isolation_ = card.isolation(address_);
+    info_.isolation = to_wire(isolation_.level);
+    info_.reason = isolation_.reason;
 }
 
 /// What leads into the card is possible only if the adapter reaches it.

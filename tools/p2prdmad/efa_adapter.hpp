@@ -21,7 +21,7 @@ public:
     const AdapterInfo& info() const noexcept { return info_; }
     /// Why a host's help is needed for events; empty if it is not.
     const std::string& relay_reason() const noexcept { return relay_reason_; }
-    Isolation::Level isolation() const noexcept { return isolation_; }
+    const Isolation& isolation() const noexcept { return isolation_; }
 
     /// Opens it for one client. \throws Refusal ENODEV
     std::shared_ptr<EfaContext> open();
@@ -40,7 +40,7 @@ private:
 
     PciAddress address_;
     AdapterInfo info_;
-    Isolation::Level isolation_ = Isolation::Level::none;
+    Isolation isolation_;
     std::string relay_reason_;
     std::vector<std::weak_ptr<EfaContext>> contexts_;
 };

@@ -202,7 +202,8 @@ void Engine::refuse(const Request& request, const Refusal& refusal)
     const auto name = known == clients_.end() ? std::string() : known->second.name();
     log_.refusal("client " + std::to_string(request.client) +
                  (name.empty() ? "" : " (" + name + ")") + ", op " + std::to_string(request.op) +
-                 ", refused with errno " + std::to_string(refusal.error()) + ": " + refusal.what());
+                 ", refused with errno " + std::to_string(refusal.error()) + ": " +
+                 printable(refusal.what())); // may name what the card named
 }
 
 void Engine::answer(const Request& request, const Reply& reply)

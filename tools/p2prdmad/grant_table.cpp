@@ -25,13 +25,20 @@ std::uint32_t flags_of(const Placement& place)
 
 } // namespace
 
-std::uint32_t GrantTable::find_free(std::uint32_t client)
+void GrantTable::require(std::uint32_t client, std::uint32_t count) const
 {
     const auto held = std::ranges::count_if(slots_, [client](const Slot& slot) {
         return slot.state != P2PRDMA_GRANT_FREE && slot.client == client;
     });
-    if (held >= client_limit_)
+    if (held + count > client_limit_)
         throw Refusal(ENOSPC, "the client has " + std::to_string(held) + " grants: its quota");
+    if (used_ + count >= slots_.size())
+        throw Refusal(ENOSPC, "all grants are in use");
+}
+
+std::uint32_t GrantTable::find_free(std::uint32_t client)
+{
+    require(client, 1);
     for (std::uint32_t i = 1; i < slots_.size(); i++, next_++) {
         const auto grant = 1 + next_ % (P2PRDMA_CONTROL_GRANT_COUNT - 1);
         if (slots_[grant].state == P2PRDMA_GRANT_FREE)

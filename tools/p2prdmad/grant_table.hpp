@@ -23,6 +23,8 @@ public:
     GrantTable(const GrantTable&) = delete;
     GrantTable& operator=(const GrantTable&) = delete;
 
+    /// That a client can be granted so many more. \throws Refusal ENOSPC
+    void require(std::uint32_t client, std::uint32_t count) const;
     /// Grants `place` to a client. \throws Refusal ENOSPC
     std::uint32_t add(std::uint32_t client, const Placement& place);
     /// Takes it back: the card is to unmap it. May be called again.

@@ -90,9 +90,10 @@ Lookup::Lookup(const std::string& host, std::uint16_t port) : job_(std::make_sha
         lookups.fetch_sub(1);
         throw Refusal(EAGAIN, "too many names are looked up at once");
     }
-    std::thread([job = job_, host, port] {
+    // Gives the turn back however it ends, and also if there is no thread.
+    const std::shared_ptr<void> turn(nullptr, [](void*) { lookups.fetch_sub(1); });
+    std::thread([job = job_, host, port, turn] {
         job->finish(look_up(host, port, AI_NUMERICSERV));
-        lookups.fetch_sub(1);
     }).detach();
 }
 

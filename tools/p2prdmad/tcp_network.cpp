@@ -123,7 +123,7 @@ public:
     }
 
 private:
-    void check(const Address& address) const;
+    bool is_allowed(const Address& address) const;
     bool try_next();
     int error_of_attempt() const;
 
@@ -134,7 +134,7 @@ private:
     std::size_t next_ = 0;
     bool connecting_ = false;
     std::optional<TcpStream> stream_;
-    int error_ = EHOSTUNREACH;
+    int error_ = EOPNOTSUPP; ///< of the last address that the policy allows
 };
 
 bool TcpConnection::connected()
@@ -164,17 +164,17 @@ int TcpConnection::error_of_attempt() const
     return error;
 }
 
-void TcpConnection::check(const Address& address) const
+bool TcpConnection::is_allowed(const Address& address) const
 {
-    if (!peers_.empty() && std::ranges::find(peers_, address.text()) == peers_.end())
-        throw Refusal(EOPNOTSUPP, "the policy does not allow connections to " + address.text());
+    return peers_.empty() || std::ranges::find(peers_, address.text()) != peers_.end();
 }
 
 bool TcpConnection::try_next()
 {
     for (; next_ < addresses_.size(); next_++) {
         const auto& address = addresses_[next_];
-        check(address);
+        if (!is_allowed(address))
+            continue; // a name may have others
         UniqueFd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
         if (!fd)
             refuse(errno, "cannot make a socket");
