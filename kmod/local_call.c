@@ -114,7 +114,7 @@ static int send_locked(struct p2p_local_call *call)
 	call->message.id = cpu_to_le32(local->next_id++);
 	ret = p2p_local_ring_put(local, &call->message);
 	/* The epoch is over: the client knows why. */
-	return ret == -EPROTO ? p2p_local_client_usable(client) : ret;
+	return ret == -EPROTO ? p2p_local_client_usable(client) ?: ret : ret;
 }
 
 static int call_begin(struct p2p_local_call *call)
@@ -135,8 +135,11 @@ static int call_begin(struct p2p_local_call *call)
 static void look_at_epoch(struct p2p_local *local)
 {
 	mutex_lock(&local->control_lock);
-	if (!local->gone)
+	if (!local->gone) {
 		p2p_local_control_refresh(local);
+		/* Who looks for all, so that the host need not ring, may be slow. */
+		p2p_local_control_look(local);
+	}
 	mutex_unlock(&local->control_lock);
 }
 

@@ -120,7 +120,7 @@ static void init_doorbells(struct p2p_local *local)
 		local->vectors[1 + i % (LOCAL_VECTORS - 1)].pages |= BIT(i);
 		local->bells[i].jiffy = jiffies;
 	}
-	local->mask = ~(u32)BIT(LOCAL_CONTROL_PAGE);
+	local->mask = ~0U;
 }
 
 /**
@@ -146,6 +146,7 @@ int p2p_local_doorbell_start(struct p2p_local *local)
 	if (ret)
 		return ret;
 	spin_lock_irq(&local->doorbells_lock);
+	local->mask &= ~BIT(LOCAL_CONTROL_PAGE);
 	write_mask(local);
 	spin_unlock_irq(&local->doorbells_lock);
 	return 0;

@@ -459,8 +459,9 @@ static void find_revoked(struct p2p_local *local, struct list_head *revoked,
 	u32 i, state, generation;
 
 	for (i = 1; i < P2PRDMA_CONTROL_GRANT_COUNT; i++) {
-		state = grant_state(local, i);
+		/* In this order: REVOKED is of this generation, or a later one. */
 		generation = grant_generation(local, i);
+		state = grant_state(local, i);
 		grant = local->grants[i];
 		if (grant && (state != P2PRDMA_GRANT_VALID ||
 			      generation != grant->generation)) {

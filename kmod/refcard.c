@@ -184,6 +184,15 @@ static int start_windows(struct p2p_card *card, struct refcard *ref)
 	return close_all_windows(card);
 }
 
+/* Nor may the card go on in an epoch of a kernel that went without a word. */
+static void end_left_epoch(struct p2p_card *card, struct refcard *ref)
+{
+	if (!readl(ref->regs + REG_CTRL_EPOCH))
+		return;
+	refcard_control_set(card, 0, 0, 0);
+	refcard_ring(card, 0);
+}
+
 /* What the card does by itself: windows, and bells by interrupt 0. */
 static int start_own_machine(struct p2p_card *card, struct refcard *ref)
 {
@@ -204,8 +213,10 @@ static int start_own_machine(struct p2p_card *card, struct refcard *ref)
 	else
 		pci_warn(card->pdev, "no bells: no MSI-X vector\n");
 	if (ref->caps & CAPS_CONTROL && card->caps & P2PRDMA_CAP_MEM &&
-	    card->caps & P2PRDMA_CAP_DOORBELL)
+	    card->caps & P2PRDMA_CAP_DOORBELL) {
 		card->caps |= P2PRDMA_CAP_CONTROL;
+		end_left_epoch(card, ref);
+	}
 	return 0;
 }
 

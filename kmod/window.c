@@ -210,10 +210,14 @@ static int enable(struct p2p_window *window, dma_addr_t target,
 
 	spin_lock(&card->windows.lock);
 	ret = shut_error_locked(window);
-	if (!ret)
+	if (!ret) {
 		ret = card->ops->window_set(card, window->slot, target,
 					    args->length, args->access);
-	window->enabled = !ret;
+		window->enabled = !ret;
+		/* It may have been open for a moment. */
+		if (ret && card->ops->window_idle(card, window->slot))
+			declare_hung_locked(card);
+	}
 	spin_unlock(&card->windows.lock);
 	return ret;
 }
@@ -506,10 +510,14 @@ void p2p_windows_shut(struct p2p_card *card)
 
 	spin_lock(&windows->lock);
 	windows->shut = true;
-	for (i = 0; i < windows->count; i++)
+	spin_unlock(&windows->lock);
+	/* One at a time: each may take a second. */
+	for (i = 0; i < windows->count; i++) {
+		spin_lock(&windows->lock);
 		if (windows->slots[i])
 			disable_locked(windows->slots[i]);
-	spin_unlock(&windows->lock);
+		spin_unlock(&windows->lock);
+	}
 
 	for (i = 0; i < windows->count; i++) {
 		window = hold_slot(card, i);

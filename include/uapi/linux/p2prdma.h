@@ -401,10 +401,12 @@ enum p2prdma_hca_kind {
  *	caller's mapping goes, in whatever way it goes.
  * @cache: out: how the CPU must map it: enum p2prdma_cache
  *
- * Errors: EBADF: no uverbs descriptor. EFAULT: no mapping of it at @address, or
- * not all of @length. EINVAL: the alignment that @kind needs. EPERM: the mapping
- * is not writable. EXDEV: what is mapped is not of that device. EOPNOTSUPP: the
- * mapping is not of @kind, or the pages may be shared with a foreign queue.
+ * Errors: EBADF: no uverbs descriptor, or its adapter is gone. EFAULT: no
+ * mapping of it at @address, or not all of @length. EINVAL: the alignment that
+ * @kind needs. EPERM: the mapping is not writable. EXDEV: what is mapped is not
+ * of that device. EOPNOTSUPP: the mapping is not of @kind, or not contiguous.
+ * Whether a page of P2PRDMA_HCA_QUEUE also holds a foreign queue is not seen: the
+ * caller makes rings of whole pages.
  */
 struct p2prdma_hca_regs {
 	__u32 size;
