@@ -99,10 +99,9 @@ def violations(lab):
     close_window(host, 0)
 
 
-HOSTS = ["one-switch", "two-ports"]
 
 
-@scenario("{}/machine,cards=2,modules=", each=HOSTS, timeout=180)
+@scenario("{}/machine,cards=2,modules=", each=["one-switch"], each_long=["two-ports"], timeout=180)
 def card_machine(lab):
     """Pool, windows and doorbells carry what they should, and nothing else."""
     host, card, memory = set_up(lab)

@@ -4,12 +4,12 @@
 from card_client import *
 from p2plab import scenario
 
-HOSTS = ["one-switch", "two-ports", "switch-iommu", "ports-iommu"]
+SOME, OTHERS = ["one-switch", "ports-iommu"], ["two-ports", "switch-iommu"]
 MACHINES = ["{}/refcard", "one-switch/none,efas=0,card_of=a.card0"]
 ONES = 2**64 - 1
 
 
-@scenario(MACHINES, each=HOSTS, timeout=200)
+@scenario(MACHINES, each=SOME, each_long=OTHERS, timeout=200)
 def daemon_calls(lab):
     """From HELLO to the end of a client."""
     host, card = lab["a"], lab["b"]
@@ -113,7 +113,7 @@ def life(client):
     return busy, gone, number, send, receive
 
 
-@scenario(["one-switch/refcard", MACHINES[1]], timeout=400)
+@scenario(["one-switch/refcard", MACHINES[1]], timeout=400, long=True)
 def daemon_queue_pairs(lab):
     """Made, mapped, destroyed; fifty times, and nothing is left."""
     host, card = lab["a"], lab["b"]

@@ -12,7 +12,7 @@ PAIRS = ["one-switch/machine", "one-switch/machine"]
 PROGRAM = "/src/build/lab/examples/card_to_card"
 
 
-@scenario(PAIRS, timeout=300)
+@scenario(PAIRS, timeout=300, long=True)
 def daemon_streams(lab):
     """TCP of the hosts for the cards' programs."""
     for host in "ab":

@@ -6,7 +6,8 @@ from p2plab import scenario
 DELAY = 150  # milliseconds: longer than a completion takes, even in an emulated machine
 
 
-@scenario("{}/machine,efas=2", each=["one-switch", "two-ports", "switch-iommu"], timeout=240)
+@scenario("{}/machine,efas=2", each=["one-switch", "switch-iommu"], each_long=["two-ports"],
+          timeout=240)
 def late_data(lab):
     """Completions, flushes, counters and events, of an adapter whose writes take their time."""
     host, card = lab["a"], lab["ac"]

@@ -3,10 +3,10 @@
 
 from p2plab import scenario
 
-TOPOLOGIES = ["one-switch", "two-ports", "switch-iommu", "ports-iommu"]
+SOME, OTHERS = ["one-switch", "ports-iommu"], ["two-ports", "switch-iommu"]
 
 
-@scenario("{}/refcard,efas=2", each=TOPOLOGIES, timeout=180)
+@scenario("{}/refcard,efas=2", each=SOME, each_long=OTHERS, timeout=180)
 def queues(lab):
     """Through libefa: in card memory, and on doorbell pages, which the adapter rings (R6.1)."""
     host = lab["a"]

@@ -82,7 +82,7 @@ def all_of_it(lab):
                  "an area of an epoch that is over is not touched")
 
 
-@scenario(MACHINES, timeout=200)
+@scenario(MACHINES, timeout=200, long=True)
 def local_scramble(lab):
     """A host that writes rubbish into the control area while it is used."""
     start_peer(lab)
@@ -108,7 +108,7 @@ def local_removal(lab):
             f"P2PRDMA_REMOVE='echo 1 >{device}/reset' P2PRDMA_RETURN=true"))
 
 
-@scenario(MACHINES, timeout=300)
+@scenario(MACHINES, timeout=300, long=True)
 def local_load_and_unload(lab):
     """50 times with a daemon on the host; a module in use stays."""
     b = lab["b"]

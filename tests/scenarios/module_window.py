@@ -6,7 +6,7 @@ import time
 from card_owner import APERTURE, CARD, ONES, POOL, READ, SLOT, WRITE, Owner, devmem
 from p2plab import scenario
 
-HOSTS = ["one-switch", "two-ports", "switch-iommu", "ports-iommu"]
+SOME, OTHERS = ["one-switch", "ports-iommu"], ["two-ports", "switch-iommu"]
 MACHINES = ["{}/refcard,cards=2,efas=0,modules=p2prdma",
             "one-switch/none,efas=0,card_of=a.card0,modules="]
 BOTH = READ | WRITE
@@ -25,7 +25,7 @@ def errors(card, slot):
     return devmem(card, APERTURE, f"r64 0 {base + 8} r32 0 {base + 0x14} w32 0 {base + 0x14} 31")
 
 
-@scenario(MACHINES, each=HOSTS, timeout=180)
+@scenario(MACHINES, each=SOME, each_long=OTHERS, timeout=180)
 def leads(lab):
     """Windows onto memory of another card and of the host, and onto a doorbell page."""
     host, card, owner = set_up(lab)

@@ -24,7 +24,7 @@ class Scenario:
         self.timeout, self.long = timeout, long
 
 
-def scenario(machines, name=None, timeout=120, long=False, each=None):
+def scenario(machines, name=None, timeout=120, long=False, each=None, each_long=()):
     """Marks a function as a scenario.
 
     machines: a machine (Spec, or text as for Spec.of), or a list of them: "a", "b", ...
@@ -32,16 +32,17 @@ def scenario(machines, name=None, timeout=120, long=False, each=None):
     long:     only run by "make check-long"
     each:     a list: the scenario is run once for each of these machines instead; what stands
               for {} in `machines`
+    each_long: the same, but only run by "make check-long"
     """
     def mark(function):
         base = name or f"{pathlib.Path(function.__code__.co_filename).stem}.{function.__name__}"
         if each is None:
             _registry[base] = Scenario(function, machines, base, timeout, long)
-        for value in each or []:
+        for value in [*(each or ()), *each_long]:
             put = [m.replace("{}", value) for m in
                    ([machines] if isinstance(machines, str) else machines)]
             full = f"{base}[{value}]"
-            _registry[full] = Scenario(function, put, full, timeout, long)
+            _registry[full] = Scenario(function, put, full, timeout, long or value in each_long)
         return function
     return mark
 
