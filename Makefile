@@ -125,7 +125,7 @@ demo: setup ## two hosts, two cards; the cards exchange a file while the hosts s
 	@scripts/demo "$$FILE"
 
 .PHONY: check
-check: setup ## all tests that fit into 10 minutes
+check: setup ## all tests but the long ones
 	@scripts/check
 
 .PHONY: check-long

@@ -16,7 +16,7 @@
 /* MSI-X vector of the bells. */
 #define BELL_VECTOR 0
 
-/* An interrupt takes some 100 us where registers are emulated. */
+/* Few: an interrupt is slow where registers are emulated. */
 #define BURST 16
 
 static void mask_update_locked(struct p2p_card *card)

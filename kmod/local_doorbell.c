@@ -13,7 +13,7 @@
 #include "compat.h"
 #include "local_card.h"
 
-/* An interrupt takes some 100 us where registers are emulated. */
+/* Few: an interrupt is slow where registers are emulated. */
 #define BURST 16
 
 static void write_mask(struct p2p_local *local)

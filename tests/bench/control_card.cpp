@@ -27,8 +27,6 @@ void run()
     };
     std::printf("{\"rounds\": %d, ", rounds);
     print(
-        "query_adapters", [&] { (void)session.adapters(); }, ", ");
-    print(
         "region", [&] { direct::Region(session, 0, memory, direct::Access::all); }, ", ");
     print(
         "address_handle", [&] { direct::AddressHandle(session, 0, adapter.gid); }, ", ");

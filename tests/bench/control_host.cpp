@@ -47,14 +47,6 @@ std::unique_ptr<ibv_context, Close> open_adapter()
 
 class Host {
 public:
-    void query() const
-    {
-        ibv_device_attr attributes = {};
-        efadv_device_attr efa = {};
-        if (ibv_query_device(context_.get(), &attributes) ||
-            efadv_query_device(context_.get(), &efa, sizeof(efa)))
-            throw std::runtime_error("cannot query the device");
-    }
     void region() const { const p2prdma::MemoryRegion region(pd_.get(), memory_, access_flags); }
     void address_handle() const
     {
@@ -117,8 +109,6 @@ void run()
         std::printf("\"%s\": %.1f%s", name, bench::median_microseconds(rounds, operation), end);
     };
     std::printf("{\"rounds\": %d, ", rounds);
-    print(
-        "query_adapters", [&] { host.query(); }, ", ");
     print(
         "region", [&] { host.region(); }, ", ");
     print(
