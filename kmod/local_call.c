@@ -14,12 +14,11 @@
 #define TIMEOUT_MAX_MS 60000
 
 /*
- * An answer often comes sooner than an interrupt and a wake-up take. Not so where
- * the host cannot work while this CPU looks, such as on one core for both: then
- * it is tried with one call in PROBE_CALLS only.
+ * An answer often comes sooner than an interrupt and a wake-up take, so a call
+ * looks for it so long before it sleeps. Where the host cannot work meanwhile,
+ * such as on one core for both, that long is lost.
  */
-#define POLL_MIN_US 50
-#define PROBE_CALLS 64
+#define POLL_US 2000
 
 /* How often a call that waits makes sure that the epoch goes on. */
 #define LOOK_PERIOD HZ
@@ -143,32 +142,6 @@ static void look_at_epoch(struct p2p_local *local)
 	mutex_unlock(&local->control_lock);
 }
 
-static struct p2p_local_patience *patience_of(struct p2p_local_call *call)
-{
-	u32 op = le16_to_cpu(call->message.op);
-
-	return &call->client->local->patience[op % LOCAL_OPS];
-}
-
-static u32 poll_time(struct p2p_local_patience *patience)
-{
-	if (!patience->poll_us && ++patience->skipped % PROBE_CALLS == 0)
-		return LOCAL_POLL_MAX_US;
-	return patience->poll_us;
-}
-
-static void learn(struct p2p_local_patience *patience, s64 took_us,
-		  bool answered)
-{
-	if (answered)
-		patience->poll_us = clamp_t(s64, 2 * took_us, POLL_MIN_US,
-					    LOCAL_POLL_MAX_US);
-	else if (patience->poll_us < 2 * POLL_MIN_US)
-		patience->poll_us = 0;
-	else
-		patience->poll_us /= 2;
-}
-
 static bool poll_once(struct p2p_local *local)
 {
 	bool ended;
@@ -193,19 +166,12 @@ static void poll_until(struct p2p_local_call *call, ktime_t end)
 static void call_poll(struct p2p_local_call *call)
 {
 	struct p2p_local *local = call->client->local;
-	struct p2p_local_patience *patience = patience_of(call);
-	u32 time_us = poll_time(patience);
-	ktime_t start = ktime_get();
 
-	if (!time_us)
-		return;
 	mutex_lock(&local->control_lock);
 	p2p_local_control_poll_begin(local);
 	mutex_unlock(&local->control_lock);
 
-	poll_until(call, ktime_add_us(start, time_us));
-	learn(patience, ktime_us_delta(ktime_get(), start),
-	      completion_done(&call->done));
+	poll_until(call, ktime_add_us(ktime_get(), POLL_US));
 
 	mutex_lock(&local->control_lock);
 	p2p_local_control_poll_end(local);

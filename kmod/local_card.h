@@ -69,8 +69,6 @@
 
 #define LOCAL_DOORBELLS 32
 #define LOCAL_DOORBELL_SIZE 4096
-#define LOCAL_POLL_MAX_US 1000 /* how long an answer is looked for, at most */
-#define LOCAL_OPS 32 /* told apart when it comes to patience */
 #define LOCAL_VECTORS 8	     /* doorbell page n raises 1 + n % 7 */
 #define LOCAL_CONTROL_PAGE 0 /* the doorbell page by which the host calls */
 #define LOCAL_CONTROL_BELL BIT(0)
@@ -188,18 +186,6 @@ struct p2p_local_vector {
 };
 
 /**
- * struct p2p_local_patience - how long an answer is looked for before sleeping
- * @poll_us: microseconds; it follows what worked lately
- * @skipped: calls for which it was not tried, since it did not work
- *
- * No lock: a lost update does no harm.
- */
-struct p2p_local_patience {
-	u32 poll_us;
-	u32 skipped;
-};
-
-/**
  * struct p2p_local - a card, in its own machine
  * @dev: /sys/class/p2prdma_local/localN; its references are the card's
  * @cdev: /dev/p2prdma/localN
@@ -232,7 +218,6 @@ struct p2p_local_patience {
  * @grant_change: of the host's header, when the grants were last looked through
  * @next_id: of the next message
  * @pollers: calls that look for their answers by themselves
- * @patience: for each op, how long that is tried
  * @calls: struct p2p_local_call that wait for an answer
  * @clients: open files
  * @slots: clients as the host knows them
@@ -281,7 +266,6 @@ struct p2p_local {
 	u32 grant_change;
 	u32 next_id;
 	unsigned int pollers;
-	struct p2p_local_patience patience[LOCAL_OPS];
 	struct list_head calls;
 	struct list_head clients;
 	struct p2p_local_slot slots[P2PRDMA_CONTROL_CLIENTS];
@@ -326,6 +310,7 @@ void p2p_local_control_stop(struct p2p_local *local);
 void p2p_local_control_refresh(struct p2p_local *local);
 void p2p_local_control_broken(struct p2p_local *local, const char *why);
 void p2p_local_control_ring(struct p2p_local *local);
+void p2p_local_control_call_host(struct p2p_local *local);
 void p2p_local_control_look(struct p2p_local *local);
 void p2p_local_control_poll_begin(struct p2p_local *local);
 void p2p_local_control_poll_end(struct p2p_local *local);

@@ -229,6 +229,20 @@ void p2p_local_control_ring(struct p2p_local *local)
 }
 
 /**
+ * p2p_local_control_call_host() - ring the host, unless it looks by itself
+ * @local: the card, SERVED; control_lock is held
+ *
+ * For what a host that takes part in the epoch looks at while it polls.
+ */
+void p2p_local_control_call_host(struct p2p_local *local)
+{
+	/* A host that stops polling looks once more after it has said so. */
+	mb();
+	if (!p2p_local_word(local, LOCAL_HOST_AT(polls)))
+		p2p_local_control_ring(local);
+}
+
+/**
  * p2p_local_control_look() - do what the host wants by now
  * @local: the card, not gone; control_lock is held
  */
@@ -300,8 +314,6 @@ void p2p_local_control_init(struct p2p_local *local)
 	INIT_LIST_HEAD(&local->calls);
 	INIT_LIST_HEAD(&local->clients);
 	local->next_id = get_random_u32();
-	for (i = 0; i < LOCAL_OPS; i++)
-		local->patience[i].poll_us = LOCAL_POLL_MAX_US;
 	for (i = 0; i < P2PRDMA_CONTROL_CLIENTS; i++)
 		local->slots[i].number = i;
 }

@@ -486,7 +486,7 @@ static void tell_given_up(struct p2p_local *local, const unsigned long *given)
 	for_each_set_bit(i, given, P2PRDMA_CONTROL_GRANT_COUNT)
 		writel(local->revoked[i],
 		       local->area + LOCAL_CARD_AT(revoked) + 4 * i);
-	p2p_local_control_ring(local);
+	p2p_local_control_call_host(local);
 }
 
 /**

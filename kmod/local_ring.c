@@ -42,10 +42,7 @@ int p2p_local_ring_put(struct p2p_local *local,
 	/* writel() orders: the message is there before the head says so. */
 	writel(++local->request_head,
 	       local->area + LOCAL_CARD_AT(request_head));
-	/* A host that stops polling looks once more after it has said so. */
-	mb();
-	if (!p2p_local_word(local, LOCAL_HOST_AT(polls)))
-		p2p_local_control_ring(local);
+	p2p_local_control_call_host(local);
 	return 0;
 }
 

@@ -74,6 +74,9 @@ def one_stream(a, target):
     return result
 
 
+CONTROL_AT_MOST = 3
+
+
 def control_calls(lab):
     """Objects that a card's program has made and destroyed, beside the same calls on the host."""
     lab["a"].start_daemon()
@@ -86,9 +89,13 @@ def control_calls(lab):
         return {call: round(statistics.median(of(host[call], card[call]) for host, card in rounds),
                             2) for call in calls}
 
-    return {"rounds": ROUNDS, "host_microseconds": median(lambda host, card: host),
-            "card_microseconds": median(lambda host, card: card),
-            "card_to_host": median(lambda host, card: card / host)}
+    ratios = median(lambda host, card: card / host)
+    for call, ratio in ratios.items():
+        if ratio > CONTROL_AT_MOST:
+            raise SystemExit(f"bench: {call} takes {ratio} times as long as on the host")
+    return {"rounds": ROUNDS, "at_most": CONTROL_AT_MOST,
+            "host_microseconds": median(lambda host, card: host),
+            "card_microseconds": median(lambda host, card: card), "card_to_host": ratios}
 
 
 CALLGRIND = ("valgrind --tool=callgrind --collect-atstart=no"

@@ -259,6 +259,25 @@ TEST_CASE("daemon: memory is given to nobody before the card has unmapped it")
     }
 }
 
+TEST_CASE("daemon: the card is rung for a grant given or taken back, not for one that is free again")
+{
+    Bench bench;
+    bench.hello();
+    auto rings = bench.rings;
+    const auto id = id_of(allocate(bench, 4096));
+    CHECK(bench.rings == ++rings); // with the reply
+    bench.card.put(1, P2PRDMA_OP_MEM_FREE, p2prdma_id_request{.id = id, .__reserved = 0});
+    bench.engine.serve(bench.now);
+    CHECK(bench.rings == ++rings);
+    bench.engine.serve(bench.now + std::chrono::milliseconds(1001));
+    REQUIRE(bench.card.take()->status == 0); // the card did not answer
+    CHECK(bench.rings == ++rings);
+    bench.card.acknowledge();
+    bench.engine.serve(bench.now + std::chrono::seconds(5));
+    CHECK(bench.card.grants(P2PRDMA_GRANT_REVOKED) == 0);
+    CHECK(bench.rings == rings);
+}
+
 TEST_CASE("daemon: quotas")
 {
     Quota quota;

@@ -7,7 +7,6 @@
 #include "tools/p2prdmad/card_service.hpp"
 #include "tools/p2prdmad/engine.hpp"
 #include "tools/p2prdmad/notify.hpp"
-#include "tools/p2prdmad/patience.hpp"
 #include "tools/p2prdmad/tcp_network.hpp"
 
 #include <algorithm>
@@ -28,6 +27,9 @@ namespace {
 constexpr auto check_period = std::chrono::seconds(1);
 /// How long the card has, at the end, to unmap what it was granted.
 constexpr auto farewell_limit = std::chrono::seconds(1);
+/// How long to look for the next request before waiting for the card's bell: a request often comes
+/// sooner than a bell and a wake-up take.
+constexpr auto poll_time = std::chrono::milliseconds(2);
 constexpr int retry_ms = 1000; ///< for a card that is away
 constexpr int rejoin_ms = 100; ///< before a card that left is invited again
 
@@ -94,7 +96,7 @@ private:
     int signals_;
     std::vector<pollfd> watched_;
     Clock::time_point next_check_ = Clock::now() + check_period;
-    Patience patience_;
+    Clock::time_point polls_until_;
     bool polling_ = false;
     std::uint64_t served_ = 0;
 };
@@ -112,7 +114,7 @@ Clock::time_point Epoch::due() const
 /// Milliseconds for poll().
 int Epoch::timeout()
 {
-    if (patience_.looking(Clock::now()))
+    if (Clock::now() < polls_until_)
         return 0;
     if (!std::exchange(polling_, false))
         return timeout_until(due());
@@ -125,8 +127,8 @@ void Epoch::serve(Clock::time_point now)
     engine_.serve(now);
     if (std::exchange(served_, engine_.served()) == engine_.served())
         return;
-    patience_.served(Clock::now());
-    if (patience_.looking(Clock::now()) && !std::exchange(polling_, true))
+    polls_until_ = Clock::now() + poll_time;
+    if (!std::exchange(polling_, true))
         engine_.set_polling(true);
 }
 

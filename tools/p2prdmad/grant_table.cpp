@@ -52,6 +52,11 @@ void GrantTable::set_state(std::uint32_t grant, std::uint32_t state) noexcept
     Area::release();
     slots_[grant].state = state;
     area_.store32(entry(grant, offsetof(p2prdma_grant, state)), state);
+}
+
+/// The card is to look at the grants.
+void GrantTable::announce() noexcept
+{
     Area::release();
     area_.store32(P2PRDMA_CONTROL_HOST + offsetof(p2prdma_control_host, grant_change), ++change_);
     changed_ = true;
@@ -71,14 +76,17 @@ std::uint32_t GrantTable::add(std::uint32_t client, const Placement& place)
     area_.write(entry(grant), std::as_bytes(std::span(&value, 1)));
     slots_[grant] = {P2PRDMA_GRANT_FREE, generation_, client};
     set_state(grant, P2PRDMA_GRANT_VALID);
+    announce();
     used_++;
     return grant;
 }
 
 void GrantTable::revoke(std::uint32_t grant) noexcept
 {
-    if (slots_[grant].state == P2PRDMA_GRANT_VALID)
-        set_state(grant, P2PRDMA_GRANT_REVOKED);
+    if (slots_[grant].state != P2PRDMA_GRANT_VALID)
+        return;
+    set_state(grant, P2PRDMA_GRANT_REVOKED);
+    announce();
 }
 
 bool GrantTable::acknowledged(std::uint32_t grant) const noexcept
@@ -97,7 +105,7 @@ bool GrantTable::all_acknowledged() const noexcept
 
 void GrantTable::free(std::uint32_t grant) noexcept
 {
-    set_state(grant, P2PRDMA_GRANT_FREE);
+    set_state(grant, P2PRDMA_GRANT_FREE); // whether the card sees it now or later is the same
     used_--;
 }
 

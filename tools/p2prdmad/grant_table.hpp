@@ -49,6 +49,7 @@ private:
 
     std::uint32_t find_free(std::uint32_t client);
     void set_state(std::uint32_t grant, std::uint32_t state) noexcept;
+    void announce() noexcept;
 
     Area area_;
     std::uint32_t client_limit_;

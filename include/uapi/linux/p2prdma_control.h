@@ -53,8 +53,8 @@ enum p2prdma_control_state {
  * @state: enum p2prdma_control_state, written last
  * @request_tail: requests that the host has taken
  * @reply_head: replies that the host has put
- * @grant_change: counts changes of the grants, after each of which the host
- *	rings
+ * @grant_change: counts the grants given and revoked, after each of which the
+ *	host rings
  * @polls: 1 while the host looks for requests by itself: no bell is needed. It
  *	looks once more after it has written 0
  */
