@@ -21,11 +21,13 @@ CXXFLAGS += -std=c++20 $(OPT) $(WARNINGS) $(SAN) -ffile-prefix-map=$(CURDIR)/= -
 CPPFLAGS += -Iinclude -isystem include/uapi -I.
 LDFLAGS  += -Wl,-z,defs -Wl,--as-needed
 
-lib_src     := $(wildcard lib/*.cpp lib/*/*.cpp)
+l2_src      := $(wildcard lib/l2/*.cpp)
+lib_src     := $(filter-out $(l2_src),$(wildcard lib/*.cpp lib/*/*.cpp))
 tool_src    := $(wildcard tools/p2prdma/*.cpp)
 daemon_src  := $(wildcard tools/p2prdmad/*.cpp)
 lab_src     := $(wildcard tools/lab/*.cpp tools/lab/*/*.cpp)
 unit_src    := $(wildcard tests/unit/*.cpp)
+l2_test_src := $(wildcard tests/l2/*.cpp)
 # Programs that scenarios run inside the machines: one source, one program.
 guest_src   := $(wildcard tests/guest/*.cpp)
 bench_src   := $(wildcard tests/bench/*.cpp)
@@ -34,6 +36,8 @@ example_src := $(wildcard examples/*.cpp)
 obj = $(patsubst %.cpp,$(B)/obj/%.o,$(1))
 
 lib_so  := $(B)/libp2prdma.so.0
+l2_so   := $(B)/libp2prdma-l2.so.0
+l2_libs := -lsodium -lxdp -lbpf
 tool    := $(B)/p2prdma
 # The daemon needs an rdma-core with queues and counters in dma-bufs, such as 65.
 daemon  := $(if $(shell grep -s efadv_create_comp_cntr /usr/include/infiniband/efadv.h),$(B)/p2prdmad)
@@ -42,12 +46,13 @@ guest   := $(patsubst tests/guest/%.cpp,$(B)/guest/%,$(guest_src))
 bench   := $(patsubst tests/bench/%.cpp,$(B)/bench/%,$(bench_src))
 example := $(patsubst examples/%.cpp,$(B)/examples/%,$(example_src))
 unit    := $(B)/unit-tests
+l2_test := $(B)/l2-tests
 
 .PHONY: all
 all: user kmod ## build module, library and command for this machine
 
 .PHONY: user
-user: $(lib_so) $(B)/libp2prdma.a $(tool) $(daemon)
+user: $(lib_so) $(B)/libp2prdma.a $(l2_so) $(B)/libp2prdma-l2.a $(tool) $(daemon)
 
 .PHONY: kmod
 kmod:
@@ -55,7 +60,7 @@ kmod:
 
 # Everything that the lab needs; meant to run inside the lab's root.
 .PHONY: lab-user
-lab-user: user $(lab) $(guest) $(unit) $(bench) $(example)
+lab-user: user $(lab) $(guest) $(unit) $(l2_test) $(bench) $(example)
 
 $(B)/obj/lib/%.o: CXXFLAGS += -fPIC -fvisibility=hidden -fno-semantic-interposition
 $(B)/obj/%.o: %.cpp Makefile
@@ -70,8 +75,17 @@ $(B)/libp2prdma.a: $(call obj,$(lib_src))
 	@rm -f $@
 	$(if $(V),,@echo "  AR      $@" &&) $(AR) rcs $@ $^
 
-$(tool): $(call obj,$(tool_src)) $(lib_so)
-	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $(call obj,$(tool_src)) -L$(B) -lp2prdma \
+$(l2_so): $(call obj,$(l2_src)) $(lib_so)
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) -shared -Wl,-soname,$(@F) $(LDFLAGS) -o $@ \
+		$(call obj,$(l2_src)) -L$(B) -lp2prdma '-Wl,-rpath,$$ORIGIN' $(l2_libs) -lpthread
+	@ln -sf $(@F) $(B)/libp2prdma-l2.so
+
+$(B)/libp2prdma-l2.a: $(call obj,$(l2_src))
+	@rm -f $@
+	$(if $(V),,@echo "  AR      $@" &&) $(AR) rcs $@ $^
+
+$(tool): $(call obj,$(tool_src)) $(lib_so) $(l2_so)
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $(call obj,$(tool_src)) -L$(B) -lp2prdma-l2 -lp2prdma \
 		'-Wl,-rpath,$$ORIGIN' -libverbs -lefa -lmd -lpthread
 
 $(daemon): $(call obj,$(daemon_src)) $(lib_so)
@@ -87,18 +101,23 @@ $(lab): $(call obj,$(lab_src))
 	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $^
 
 # A unit test may use any object: library, command, daemon and lab, but for their main().
-unit_deps := $(filter-out %/main.o,$(call obj,$(lib_src) $(tool_src) $(daemon_src) $(lab_src)))
+unit_deps := $(filter-out %/main.o,$(call obj,$(lib_src) $(l2_src) $(tool_src) $(daemon_src) $(lab_src)))
 $(unit): $(call obj,$(unit_src)) $(unit_deps)
-	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $^ -lCatch2Main -lCatch2 -libverbs -lefa -lmd -lpthread
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $^ -lCatch2Main -lCatch2 -libverbs -lefa -lmd $(l2_libs) -lpthread
+
+# Of the transport over Ethernet frames; ONLY="wire port" links the tests of these alone.
+l2_tested := $(if $(ONLY),$(foreach one,$(ONLY),$(wildcard tests/l2/$(one)*.cpp)),$(l2_test_src))
+$(l2_test): $(call obj,$(l2_tested)) $(call obj,$(l2_src)) $(call obj,$(lib_src))
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $^ -lCatch2Main -lCatch2 -libverbs -lefa $(l2_libs) -lpthread
 
 # Programs for the machines may use the command's objects, too.
 $(B)/tool.a: $(filter-out %/main.o,$(call obj,$(tool_src)))
 	@rm -f $@
 	$(if $(V),,@echo "  AR      $@" &&) $(AR) rcs $@ $^
 
-$(guest) $(bench): $(B)/%: $(B)/obj/tests/%.o $(B)/tool.a $(lib_so)
+$(guest) $(bench): $(B)/%: $(B)/obj/tests/%.o $(B)/tool.a $(lib_so) $(l2_so)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $< $(B)/tool.a -L$(B) -lp2prdma \
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $< $(B)/tool.a -L$(B) -lp2prdma-l2 -lp2prdma \
 		'-Wl,-rpath,$$ORIGIN/..' -lCatch2Main -lCatch2 -libverbs -lefa -lmd -lpthread
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
