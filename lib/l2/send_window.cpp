@@ -14,10 +14,10 @@ using std::chrono::milliseconds;
 constexpr Time least_tail_timeout = microseconds(500);
 constexpr Time memory_kept = milliseconds(50);
 constexpr std::uint8_t rnr_for_ever = 7;
-constexpr float least_peer_frames = 8;
+constexpr float least_peer_frames = 16;
 constexpr auto most_peer_frames = static_cast<float>(PsnRing<int>::limit);
-constexpr float peer_frames_growth = 1.0F / 64; ///< for each frame that arrives
-constexpr Time least_wait = microseconds(10);   ///< of a receiver that is not ready
+constexpr float peer_frames_growth = 1.0F / 256; ///< for each frame that arrives
+constexpr Time least_wait = microseconds(10);    ///< of a receiver that is not ready
 constexpr Time most_wait = std::chrono::seconds(1);
 /// An acknowledgement that is further back was never sent.
 constexpr std::int32_t oldest_acknowledgement = -(1 << 20);
@@ -98,7 +98,7 @@ void SendWindow::find_losses(Time now) noexcept
         told_all_at_ = never;
     }
     if (now >= flight_.find_losses_at())
-        congestion_.lost(flight_.find_losses(round_trip_, now));
+        congestion_.lost(flight_.find_losses(round_trip_, false, now));
 }
 
 /// Nothing was heard for long: first the tail is sent again, which shows what else is missing.
@@ -147,7 +147,7 @@ std::uint32_t SendWindow::sent(Cookie cookie, std::uint32_t bytes, Time now) noe
 
 SendWindow::Again SendWindow::frame_again(Time now) noexcept
 {
-    flight_.resend(again_psn_, now);
+    flight_.resend(again_psn_, round_trip_, now);
     ++counters_.again;
     restart_timer(now);
     ask_ = true;
@@ -188,7 +188,7 @@ bool SendWindow::acknowledged(const wire::Ack& ack, const wire::Sack* sack, bool
         restart_timer(now);
         congestion_.delivered(delivery.frames, delivery.sample, round_trip_, now);
     }
-    learn_peer_buffer(congested, delivery.frames);
+    learn_peer_buffer(congested, delivery.frames, now);
     return true;
 }
 
@@ -204,7 +204,7 @@ bool SendWindow::is_possible(std::int32_t ahead, const wire::Sack* sack) const n
 
 Flight::Delivery SendWindow::advance(std::uint32_t frames, Time now) noexcept
 {
-    const auto delivery = flight_.advance(frames, now, round_trip_.least());
+    const auto delivery = flight_.advance(frames, round_trip_, now);
     not_readies_ = 0;
     testing_ready_ = false;
     fault_acted(fault_.acknowledged(flight_.first()), now);
@@ -214,22 +214,27 @@ Flight::Delivery SendWindow::advance(std::uint32_t frames, Time now) noexcept
 Flight::Delivery SendWindow::hold(Flight::Delivery before, const wire::Sack& sack,
                                   Time now) noexcept
 {
-    auto delivery = flight_.hold(sack, now);
-    congestion_.lost(flight_.find_losses(round_trip_, now));
+    auto delivery = flight_.hold(sack, round_trip_, now);
+    congestion_.lost(flight_.find_losses(round_trip_, true, now));
     delivery.frames += before.frames;
     if (delivery.sample == Time::zero())
         delivery.sample = before.sample;
     return delivery;
 }
 
-/// A peer that says its buffers fill has room for about twice what it holds beyond the gap now.
-void SendWindow::learn_peer_buffer(bool congested, std::uint32_t delivered) noexcept
+/// A peer that says its buffers fill has room for about twice what it holds beyond the gap now, or
+/// for as much, where there are many gaps.
+void SendWindow::learn_peer_buffer(bool congested, std::uint32_t delivered, Time now) noexcept
 {
-    if (congested && !congested_) {
-        const auto room = 2 * static_cast<float>(flight_.held());
+    if (flight_.held() == 0) {
+        if (congested_)
+            told_all_at_ = now; // the gap is closed: what is missing was dropped
+        congested_ = false;
+    } else if (congested && !congested_) {
+        const auto room = static_cast<float>(std::max(2 * flight_.held(), flight_.held_reach()));
         peer_frames_ = std::max(least_peer_frames, std::min(peer_frames_, room));
+        congested_ = true;
     }
-    congested_ = congested || (congested_ && flight_.held() != 0);
     if (!congested_ && peer_frames_ < most_peer_frames)
         peer_frames_ += static_cast<float>(delivered) * peer_frames_growth;
 }

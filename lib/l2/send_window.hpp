@@ -113,7 +113,7 @@ private:
     void restart_timer(Time now) noexcept;
     Flight::Delivery advance(std::uint32_t frames, Time now) noexcept;
     Flight::Delivery hold(Flight::Delivery before, const wire::Sack& sack, Time now) noexcept;
-    void learn_peer_buffer(bool congested, std::uint32_t delivered) noexcept;
+    void learn_peer_buffer(bool congested, std::uint32_t delivered, Time now) noexcept;
     void fault_acted(PeerFault::Action action, Time now) noexcept;
     [[nodiscard]] Time timeout() const noexcept;
     [[nodiscard]] Time tail_timeout() const noexcept;
