@@ -16,8 +16,8 @@ constexpr Time memory_kept = milliseconds(50);
 constexpr std::uint8_t rnr_for_ever = 7;
 constexpr float least_peer_frames = 16;
 constexpr auto most_peer_frames = static_cast<float>(PsnRing<int>::limit);
-constexpr float peer_frames_growth = 1.0F / 256; ///< for each frame that arrives
-constexpr Time least_wait = microseconds(10);    ///< of a receiver that is not ready
+constexpr float peer_frames_growth = 1.0F / 64; ///< for each frame that arrives
+constexpr Time least_wait = microseconds(10);   ///< of a receiver that is not ready
 constexpr Time most_wait = std::chrono::seconds(1);
 /// An acknowledgement that is further back was never sent.
 constexpr std::int32_t oldest_acknowledgement = -(1 << 20);
@@ -98,7 +98,14 @@ void SendWindow::find_losses(Time now) noexcept
         told_all_at_ = never;
     }
     if (now >= flight_.find_losses_at())
-        congestion_.lost(flight_.find_losses(round_trip_, false, now));
+        lost(flight_.find_losses(round_trip_, false, now));
+}
+
+/// What the peer had no room for says nothing of the network.
+void SendWindow::lost(std::uint32_t frames) noexcept
+{
+    if (!congested_)
+        congestion_.lost(frames);
 }
 
 /// Nothing was heard for long: first the tail is sent again, which shows what else is missing.
@@ -215,7 +222,7 @@ Flight::Delivery SendWindow::hold(Flight::Delivery before, const wire::Sack& sac
                                   Time now) noexcept
 {
     auto delivery = flight_.hold(sack, round_trip_, now);
-    congestion_.lost(flight_.find_losses(round_trip_, true, now));
+    lost(flight_.find_losses(round_trip_, true, now));
     delivery.frames += before.frames;
     if (delivery.sample == Time::zero())
         delivery.sample = before.sample;
@@ -223,7 +230,15 @@ Flight::Delivery SendWindow::hold(Flight::Delivery before, const wire::Sack& sac
 }
 
 /// A peer that says its buffers fill has room for about twice what it holds beyond the gap now, or
-/// for as much, where there are many gaps.
+/// for as much, where there are many gaps. Much less than before is not believed at once.
+float SendWindow::peer_room() const noexcept
+{
+    const auto room = static_cast<float>(std::max(2 * flight_.held(), flight_.held_reach()));
+    const auto believed =
+        peer_frames_ < most_peer_frames ? peer_frames_ * 7 / 8 : least_peer_frames;
+    return std::max({room, believed, least_peer_frames});
+}
+
 void SendWindow::learn_peer_buffer(bool congested, std::uint32_t delivered, Time now) noexcept
 {
     if (flight_.held() == 0) {
@@ -231,8 +246,7 @@ void SendWindow::learn_peer_buffer(bool congested, std::uint32_t delivered, Time
             told_all_at_ = now; // the gap is closed: what is missing was dropped
         congested_ = false;
     } else if (congested && !congested_) {
-        const auto room = static_cast<float>(std::max(2 * flight_.held(), flight_.held_reach()));
-        peer_frames_ = std::max(least_peer_frames, std::min(peer_frames_, room));
+        peer_frames_ = std::min(peer_frames_, peer_room());
         congested_ = true;
     }
     if (!congested_ && peer_frames_ < most_peer_frames)

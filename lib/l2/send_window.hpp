@@ -110,10 +110,12 @@ private:
     [[nodiscard]] Next loss_timer(Time now) noexcept;
     [[nodiscard]] Next time_out(Time now) noexcept;
     void find_losses(Time now) noexcept;
+    void lost(std::uint32_t frames) noexcept;
     void restart_timer(Time now) noexcept;
     Flight::Delivery advance(std::uint32_t frames, Time now) noexcept;
     Flight::Delivery hold(Flight::Delivery before, const wire::Sack& sack, Time now) noexcept;
     void learn_peer_buffer(bool congested, std::uint32_t delivered, Time now) noexcept;
+    [[nodiscard]] float peer_room() const noexcept;
     void fault_acted(PeerFault::Action action, Time now) noexcept;
     [[nodiscard]] Time timeout() const noexcept;
     [[nodiscard]] Time tail_timeout() const noexcept;
