@@ -200,14 +200,6 @@ std::uint32_t Flight::last_missing() const noexcept
     return first_;
 }
 
-std::uint32_t Flight::held_reach() const noexcept
-{
-    auto reach = in_sight();
-    while (reach != 0 && !slots_[first_ + reach - 1].held)
-        --reach;
-    return reach;
-}
-
 void Flight::widen_allowance() noexcept
 {
     reordering_ = std::min<std::uint16_t>(most_reordering, reordering_ * 2);

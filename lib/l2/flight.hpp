@@ -44,8 +44,6 @@ public:
     }
     /// Frames the peer holds beyond a gap.
     [[nodiscard]] std::uint32_t held() const noexcept { return held_; }
-    /// How far from the first frame the last of them is; 0: there is none.
-    [[nodiscard]] std::uint32_t held_reach() const noexcept;
     [[nodiscard]] std::uint32_t lost() const noexcept { return lost_; }
     /// Frames that may still arrive, or whose acknowledgement may.
     [[nodiscard]] std::uint32_t in_network() const noexcept { return count_ - held_ - lost_; }
