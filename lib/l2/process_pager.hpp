@@ -14,7 +14,8 @@ namespace p2prdma::l2 {
 /// The pager of this process's memory.
 ///
 /// Between present() and a copy a page may go again. Then the copy brings it itself, which takes a
-/// few microseconds for fresh memory, and as long as the disk for what was swapped out just then.
+/// few microseconds for fresh memory, and as long as the disk for what was swapped out just then;
+/// it ends after 10 to 20 ms if the page is a userfaultfd's, which may never answer.
 class ProcessPager final : public Pager {
 public:
     struct Config {

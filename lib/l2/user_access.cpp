@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "lib/l2/user_access.hpp"
 
+#include "lib/l2/copy_watch.hpp"
 #include "p2prdma/error.hpp"
 
 #include <array>
@@ -10,6 +11,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <mutex>
 
 #include <sys/uio.h>
@@ -26,11 +28,13 @@ struct Guard {
     unsigned unchecked; ///< copies until it is looked again whether the handler is in use
     bool usable;
     bool passing; ///< a signal to another handler
+    bool watched; ///< by copy_watch
+    copy_watch::Slot slot;
 };
 
 // A handler may run on a thread that was never here, in the middle of an allocation: the storage
 // must be there already.
-thread_local Guard guard __attribute__((tls_model("initial-exec"))) = {};
+constinit thread_local Guard guard __attribute__((tls_model("initial-exec"))) = {};
 
 constexpr unsigned check_interval = 256;
 
@@ -44,6 +48,9 @@ struct Chain {
 };
 Chain segment_chain = {SIGSEGV};
 Chain bus_chain = {SIGBUS};
+Chain watch_chain = {SIGURG};
+
+enum class Outcome : int { done, inaccessible, interrupted };
 
 /// Whether what happened is an access of the copy's, and not one of a handler's that interrupted
 /// it.
@@ -57,7 +64,7 @@ bool is_ours(const siginfo_t& info) noexcept
     return reinterpret_cast<std::uintptr_t>(info.si_addr) - guard.start < guard.length;
 }
 
-[[noreturn]] void leap(int signal) noexcept
+[[noreturn]] void leap(int signal, Outcome outcome) noexcept
 {
     sigjmp_buf* const landing = guard.landing;
     guard.landing = nullptr;
@@ -66,7 +73,9 @@ bool is_ours(const siginfo_t& info) noexcept
     sigemptyset(&mask);
     sigaddset(&mask, signal);
     ::pthread_sigmask(SIG_UNBLOCK, &mask, nullptr);
-    siglongjmp(*landing, 1); // NOLINT(cert-err52-cpp): nothing on the way has a destructor
+    siglongjmp(
+        *landing,
+        static_cast<int>(outcome)); // NOLINT(cert-err52-cpp): nothing on the way has a destructor
 }
 
 void call(const struct sigaction& next, int signal, siginfo_t* info, void* context)
@@ -75,6 +84,8 @@ void call(const struct sigaction& next, int signal, siginfo_t* info, void* conte
         next.sa_sigaction(signal, info, context);
     } else if (next.sa_handler != SIG_DFL && next.sa_handler != SIG_IGN) {
         next.sa_handler(signal);
+    } else if (signal == SIGURG) {
+        return;                     // ignored by default
     } else if (info->si_code > 0) { // the access is made again, and ends the process
         ::sigaction(signal, &next, nullptr);
     } else if (next.sa_handler == SIG_DFL) {
@@ -87,7 +98,9 @@ void call(const struct sigaction& next, int signal, siginfo_t* info, void* conte
 /// before this one on top of it, to the one that was there at first.
 void pass_on(int signal, siginfo_t* info, void* context)
 {
-    const Chain& chain = signal == SIGSEGV ? segment_chain : bus_chain;
+    const Chain& chain = signal == SIGSEGV  ? segment_chain
+                         : signal == SIGBUS ? bus_chain
+                                            : watch_chain;
     const bool again = guard.passing;
     guard.passing = true;
     call(again ? chain.found[0] : *chain.latest, signal, info, context);
@@ -97,15 +110,24 @@ void pass_on(int signal, siginfo_t* info, void* context)
 void on_fault(int signal, siginfo_t* info, void* context)
 {
     if (is_ours(*info))
-        leap(signal);
+        leap(signal, Outcome::inaccessible);
     const int saved = errno;
     pass_on(signal, info, context);
     errno = saved;
 }
 
+void on_watch(int signal, siginfo_t* info, void* context)
+{
+    if (info->si_code != SI_QUEUE || info->si_value.sival_ptr != &guard.slot)
+        pass_on(signal, info, context);
+    else if (guard.landing)
+        leap(signal, Outcome::interrupted);
+}
+
 bool is_this_handler(const struct sigaction& action) noexcept
 {
-    return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == on_fault;
+    return (action.sa_flags & SA_SIGINFO) != 0 &&
+           (action.sa_sigaction == on_fault || action.sa_sigaction == on_watch);
 }
 
 bool same(const struct sigaction& a, const struct sigaction& b) noexcept
@@ -131,12 +153,12 @@ void install(Chain& chain)
 {
     struct sigaction now = {};
     struct sigaction ours = {};
-    ours.sa_sigaction = on_fault;
-    ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+    ours.sa_sigaction = chain.signal == SIGURG ? on_watch : on_fault;
+    ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART;
     sigemptyset(&ours.sa_mask);
     if (::sigaction(chain.signal, nullptr, &now) != 0)
         throw Error(std::error_code(errno, std::system_category()),
-                    "cannot handle SIGSEGV and SIGBUS of memory access");
+                    "cannot handle the signals of memory access");
     const struct sigaction* const kept = is_this_handler(now) ? nullptr : remember(chain, now);
     if (!kept)
         return;
@@ -151,8 +173,29 @@ bool reaches_handler(int signal, const sigset_t& blocked) noexcept
            sigismember(&blocked, signal) == 0;
 }
 
+/// Takes the thread off the watch when it ends.
+struct WatchEnd {
+    WatchEnd() = default;
+    WatchEnd(const WatchEnd&) = delete;
+    WatchEnd& operator=(const WatchEnd&) = delete;
+    ~WatchEnd() { copy_watch::remove(guard.slot); }
+};
+
+void watch_this_thread() noexcept
+{
+    try {
+        copy_watch::add(guard.slot);
+        guard.watched = true;
+        thread_local const WatchEnd end;
+    } catch (const std::exception&) {
+        // It is tried again.
+    }
+}
+
 void check() noexcept
 {
+    if (!guard.watched)
+        watch_this_thread();
     sigset_t blocked;
     sigemptyset(&blocked);
     ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
@@ -167,21 +210,26 @@ bool usable() noexcept
     return guard.usable;
 }
 
-/// Carries `access` out; false if memory from `user` on could not be accessed.
-template <typename Access>
-[[gnu::noinline]] bool guarded(const void* user, std::size_t length, Access access) noexcept
+/// Carries `access` out, as far as memory from `user` on can be accessed.
+template <bool watched = true, typename Access>
+[[gnu::noinline]] Outcome guarded(const void* user, std::size_t length, Access access) noexcept
 {
     sigjmp_buf landing;
-    if (sigsetjmp(landing, 0) != 0) // NOLINT(cert-err52-cpp): a signal handler cannot throw
-        return false;
-    guard.start = reinterpret_cast<std::uintptr_t>(user);
-    guard.length = length;
-    guard.landing = &landing;
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    access();
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    guard.landing = nullptr;
-    return true;
+    const int leapt = sigsetjmp(landing, 0); // NOLINT(cert-err52-cpp): no handler can throw
+    if (leapt == 0) {
+        guard.start = reinterpret_cast<std::uintptr_t>(user);
+        guard.length = length;
+        guard.landing = &landing;
+        if (watched)
+            copy_watch::begin(guard.slot);
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        access();
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        guard.landing = nullptr;
+    }
+    if (watched)
+        copy_watch::end(guard.slot);
+    return static_cast<Outcome>(leapt);
 }
 
 using Transfer = decltype(&::process_vm_readv);
@@ -203,23 +251,30 @@ void prepare()
     const std::lock_guard lock(mutex);
     install(segment_chain);
     install(bus_chain);
+    install(watch_chain);
 }
 
-// What a leap left unfinished is done again by the kernel, which knows where it ends.
+// What is not accessible to the end is done again by the kernel, which knows where that is.
 
 std::size_t copy_to(void* user, std::span<const std::byte> from) noexcept
 {
-    if (usable() &&
-        guarded(user, from.size(), [=] { std::memcpy(user, from.data(), from.size()); }))
-        return from.size();
-    return transfer(::process_vm_writev, const_cast<std::byte*>(from.data()), user, from.size());
+    auto outcome = Outcome::inaccessible;
+    if (usable())
+        outcome = guarded(user, from.size(), [=] { std::memcpy(user, from.data(), from.size()); });
+    if (outcome == Outcome::inaccessible)
+        return transfer(::process_vm_writev, const_cast<std::byte*>(from.data()), user,
+                        from.size());
+    return outcome == Outcome::done ? from.size() : 0;
 }
 
 std::size_t copy_from(std::span<std::byte> to, const void* user) noexcept
 {
-    if (usable() && guarded(user, to.size(), [=] { std::memcpy(to.data(), user, to.size()); }))
-        return to.size();
-    return transfer(::process_vm_readv, to.data(), user, to.size());
+    auto outcome = Outcome::inaccessible;
+    if (usable())
+        outcome = guarded(user, to.size(), [=] { std::memcpy(to.data(), user, to.size()); });
+    if (outcome == Outcome::inaccessible)
+        return transfer(::process_vm_readv, to.data(), user, to.size());
+    return outcome == Outcome::done ? to.size() : 0;
 }
 
 bool touch(void* user, bool for_writing) noexcept
@@ -232,7 +287,7 @@ bool touch(void* user, bool for_writing) noexcept
             static_cast<void>(__atomic_load_n(byte, __ATOMIC_RELAXED));
     };
     if (is_guarded())
-        return guarded(user, 1, access);
+        return guarded<false>(user, 1, access) == Outcome::done;
     unsigned char ignored = 0;
     return transfer(::process_vm_readv, &ignored, user, 1) == 1;
 }

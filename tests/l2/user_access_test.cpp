@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "lib/l2/user_access.hpp"
 
+#include "lib/l2/copy_watch.hpp"
 #include "tests/l2/paging.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -166,4 +167,39 @@ TEST_CASE("user_access: memory that goes in the middle of copies")
         shortened += copied < data.size();
     }
     CHECK(shortened > 0);
+}
+
+TEST_CASE("R7.7: a copy that waits for a userfaultfd ends soon, and others go on")
+{
+    const auto fd = paging::Userfault::open(paging::Userfault::Scope::all);
+    if (!fd)
+        SKIP("userfaultfd is not permitted here: " << std::strerror(errno));
+    user_access::prepare();
+    const Mapping memory(2);
+    paging::Userfault owner(*fd, memory.span());
+    std::vector<std::byte> data(page, std::byte{1});
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(user_access::copy_to(memory.at(0), data) == 0);
+    CHECK(user_access::copy_from(data, memory.at(1)) == 0);
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(2));
+    CHECK(user_access::is_guarded());
+    owner.answer(memory.at(0), std::byte{4});
+    CHECK(user_access::copy_from(data, memory.at(0)) == page);
+    CHECK(data[0] == std::byte{4});
+}
+
+TEST_CASE("user_access: the watch wakes up again")
+{
+    const auto fd = paging::Userfault::open(paging::Userfault::Scope::all);
+    if (!fd)
+        SKIP("userfaultfd is not permitted here: " << std::strerror(errno));
+    user_access::prepare();
+    const Mapping memory(1);
+    paging::Userfault owner(*fd, memory.span());
+    REQUIRE(user_access::is_guarded()); // this thread is watched
+    while (copy_watch::awake)           // it sleeps a second after the last copy
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    const std::vector<std::byte> data(page);
+    CHECK(user_access::copy_to(memory.at(0), data) == 0);
+    CHECK(copy_watch::awake);
 }
