@@ -16,7 +16,7 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion 
 OPT      ?= -O2 -g
 SAN      ?=
 # Sanitizers make gcc see paths that are none.
-WARNINGS += $(if $(SAN),-Wno-maybe-uninitialized)
+WARNINGS += $(if $(SAN),$(if $(findstring clang,$(CXX)),,-Wno-maybe-uninitialized))
 CXXFLAGS += -std=c++20 $(OPT) $(WARNINGS) $(SAN) -ffile-prefix-map=$(CURDIR)/= -MMD -MP
 CPPFLAGS += -Iinclude -isystem include/uapi -I.
 LDFLAGS  += -Wl,-z,defs -Wl,--as-needed
@@ -44,6 +44,7 @@ daemon  := $(if $(shell grep -s efadv_create_comp_cntr /usr/include/infiniband/e
 lab     := $(B)/p2prdma-lab
 guest   := $(patsubst tests/guest/%.cpp,$(B)/guest/%,$(guest_src))
 bench   := $(patsubst tests/bench/%.cpp,$(B)/bench/%,$(bench_src))
+fuzz    := $(patsubst tests/fuzz/%.cpp,$(B)/fuzz/%,$(wildcard tests/fuzz/*.cpp))
 example := $(patsubst examples/%.cpp,$(B)/examples/%,$(example_src))
 unit    := $(B)/unit-tests
 l2_test := $(B)/l2-tests
@@ -110,6 +111,11 @@ l2_tested := $(if $(ONLY),$(foreach one,$(ONLY),$(wildcard tests/l2/$(one)*.cpp)
 $(l2_test): $(call obj,$(l2_tested)) $(call obj,$(l2_src)) $(call obj,$(lib_src))
 	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $^ -lCatch2Main -lCatch2 -libverbs -lefa $(l2_libs) -lpthread
 
+# Fuzzers, of clang's libFuzzer: CXX=clang++ and the sanitizer fuzzer-no-link; see tests/fuzz/run.
+$(fuzz): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(call obj,$(l2_src) $(lib_src))
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ -libverbs -lefa $(l2_libs) -lpthread
+
 # Programs for the machines may use the command's objects, too.
 $(B)/tool.a: $(filter-out %/main.o,$(call obj,$(tool_src)))
 	@rm -f $@
@@ -121,6 +127,9 @@ $(guest) $(bench): $(B)/%: $(B)/obj/tests/%.o $(B)/tool.a $(lib_so) $(l2_so)
 		'-Wl,-rpath,$$ORIGIN/..' -lCatch2Main -lCatch2 -libverbs -lefa -lmd -lpthread
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+
+.PHONY: fuzzers
+fuzzers: $(fuzz)
 
 # --- the lab ---------------------------------------------------------------
 
@@ -150,6 +159,10 @@ check: setup ## all tests but the long ones
 .PHONY: check-long
 check-long: setup ## what takes longer
 	@scripts/check --long
+
+.PHONY: fuzz
+fuzz: setup ## fuzzers of what comes from the wire; SECONDS=60 each
+	@$(in_root) tests/fuzz/run "$(SECONDS)"
 
 .PHONY: lint
 lint: setup ## licences, format, clang-tidy, shellcheck, checkpatch

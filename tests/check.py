@@ -85,25 +85,50 @@ def unit():
     return catch2("unit", "build/lab/unit-tests")
 
 
-def sanitized(name):
-    """Builds the unit tests with a sanitizer (again only what has changed) and runs them."""
-    flags = f"-fsanitize={SANITIZERS[name]} -fno-sanitize-recover=all -fno-omit-frame-pointer"
-    program = f"build/{name}/unit-tests"
-    if logged(f"unit-{name}-build", ["make", "-j2", f"B=build/{name}", "OPT=-O1 -g1", f"SAN={flags}",
-                                     program]) != 0:
-        tail(f"unit-{name}-build")
-        return Counts(failed=1)
-    return catch2(f"unit-{name}", program, timeout=600)
-
-
 def unit_asan():
     """The unit tests under the address and undefined-behaviour sanitizers."""
-    return sanitized("asan")
+    return catch2("unit-asan", "build/asan/unit-tests", timeout=600)
 
 
 def unit_tsan():
     """The unit tests under the thread sanitizer."""
-    return sanitized("tsan")
+    return catch2("unit-tsan", "build/tsan/unit-tests", timeout=600)
+
+
+def l2():
+    """The tests of the transport over Ethernet frames."""
+    return catch2("l2", "build/lab/l2-tests")
+
+
+def l2_asan():
+    """The same under the address and undefined-behaviour sanitizers."""
+    return catch2("l2-asan", "build/asan/l2-tests", timeout=600)
+
+
+def l2_tsan():
+    """The same under the thread sanitizer."""
+    return catch2("l2-tsan", "build/tsan/l2-tests", timeout=900)
+
+
+def l2_long():
+    """Its tests with their full counts, under the address sanitizer."""
+    return catch2("l2-long", "build/asan/l2-tests", "[.long]", timeout=7200)
+
+
+def build_sanitized(parts):
+    """Builds what the parts need, again only what has changed. Part of the set-up."""
+    for name, sanitizer in SANITIZERS.items():
+        programs = [f"build/{name}/{tests}" for tests, prefix in
+                    (("unit-tests", "unit"), ("l2-tests", "l2"))
+                    if any(p in (f"{prefix}_{name}", f"{prefix}_long") for p in parts)]
+        if not programs:
+            continue
+        say(f"building the tests with the sanitizer: {sanitizer}")
+        flags = f"-fsanitize={sanitizer} -fno-sanitize-recover=all -fno-omit-frame-pointer"
+        if logged(f"{name}-build", ["make", "-j2", f"B=build/{name}", "OPT=-O1 -g1", f"SAN={flags}",
+                                    *programs]) != 0:
+            tail(f"{name}-build")
+            sys.exit(f"check: the tests do not build with {sanitizer}")
 
 
 def module_builds():
@@ -182,14 +207,19 @@ def main():
     parser.add_argument("scenario", nargs="*", help="only these scenarios (lab run --help)")
     arguments = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
-    parts = [unit, unit_asan, *([unit_tsan] if arguments.long else []), module_builds, commands,
-             demo, scenarios]
+    parts = [unit, unit_asan, l2, l2_asan, module_builds, commands, demo, scenarios]
+    if arguments.long:
+        parts += [unit_tsan, l2_tsan, l2_long]
     if arguments.only:
         names = arguments.only.split(",")
         if unknown := set(names) - {p.__name__ for p in parts}:
             sys.exit(f"check: no part {', '.join(sorted(unknown))}; there are: "
                      + ", ".join(p.__name__ for p in parts))
         parts = [p for p in parts if p.__name__ in names]
+    build_sanitized([p.__name__ for p in parts])
+    global started
+    say("set-up done")
+    started = time.monotonic()
     total = Counts()
     for part in parts:
         say(f"{part.__name__}: {part.__doc__}")

@@ -64,8 +64,9 @@ enum Flag : std::uint8_t {
 /// What of the extensions is there.
 enum Extension : std::uint8_t {
     ext_remote = 0x01,    ///< 16: address 64, key 32, length 32 (of the message)
-    ext_atomic = 0x02,    ///< 16: operand 64, compare 64
-    ext_immediate = 0x04, ///< 4
+    ext_atomic = 0x02,    ///< 16: operand 64, compare 64 (0 but in compare_swap); in a
+                          ///< response operand is what was there
+    ext_immediate = 0x04, ///< 4; with Flag::last only
     ext_ack = 0x08,       ///< 8: next psn expected 24, syndrome 8, messages done 24, 0 8
     ext_sack = 0x10,      ///< 32: bit i (of byte i / 8, least first): next + 1 + i has come
     ext_fault = 0x20,   ///< 20: kind 8, epoch 8, 0 16 | 0 8, psn 24 | estimate | buffered | window
@@ -137,7 +138,8 @@ struct Fault {
 
 /// The body of connect_request, connect_reply, reject, discover and offer.
 /// 64 bytes: qp 24 | epoch 8, tag 16 | frame_limit 16, psn 24 | max_reads 8, service 32,
-/// features 32, reason 32, 0 32, nonce 16 bytes, 0 24 bytes... private data are the payload.
+/// features 32, reason 32, 0 32, nonce 16 bytes, 0 20 bytes. Private data, or a name, are the
+/// payload.
 struct Connect {
     std::uint32_t qp = 0;            ///< of the frame's sender
     std::uint8_t epoch = 0;          ///< of the frame's sender, not 0
@@ -183,6 +185,7 @@ enum class Verdict : std::uint8_t {
     bad_extensions, ///< some that the opcode does not have, or lacks
     bad_length,     ///< payload_length beyond the frame
     bad_crc,
+    bad_field, ///< a flag, number or reserved field that has no meaning in such a frame
 };
 
 /// Takes a frame apart; trusts nothing in it, reads it once. A tag that was left in the frame is
@@ -191,7 +194,9 @@ enum class Verdict : std::uint8_t {
                             Frame& frame) noexcept;
 
 /// Writes everything before the payload, Ethernet header included, and returns its size: at most
-/// max_prefix. The fields of `frame` say what; payload_length and extensions are set from it.
+/// max_prefix. The fields of `frame` say what; payload_length and extensions are set from it. What
+/// follows is the caller's: payload, seal, and the CRC, big-endian.
+/// \param payload_length  at most 65535
 constexpr std::size_t max_prefix = 18 + header_size + 16 + 16 + 4 + 8 + 32 + 20 + 64;
 std::size_t compose(const Frame& frame, std::size_t payload_length, std::uint16_t ether_type,
                     std::span<std::byte, max_prefix> out) noexcept;

@@ -10,7 +10,7 @@ def address_of(machine, card):
     return machine.run(f"basename $(readlink -f /sys/class/p2prdma/{card}/device)").out.strip()
 
 
-@scenario("one-switch/{},cards=2,efas=0,modules=p2prdma,cpus=2", each=["ivshmem", "refcard"])
+@scenario("one-switch/{},cards=2,efas=0,modules=p2prdma,cpus=2", each=["refcard"], each_long=["ivshmem"])
 def revoked_or_waited_for(lab):
     """Importers are admitted, refused, revoked or waited for, as their kind and policy demand."""
     a = lab["a"]

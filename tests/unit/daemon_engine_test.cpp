@@ -259,7 +259,8 @@ TEST_CASE("daemon: memory is given to nobody before the card has unmapped it")
     }
 }
 
-TEST_CASE("daemon: the card is rung for a grant given or taken back, not for one that is free again")
+TEST_CASE(
+    "daemon: the card is rung for a grant given or taken back, not for one that is free again")
 {
     Bench bench;
     bench.hello();
