@@ -42,6 +42,11 @@ public:
     void fail(std::uint32_t request, Status status) noexcept;
     /// The request that the peer refuses by this psn, whether it has been acknowledged or not.
     [[nodiscard]] std::uint32_t request_at(std::uint32_t psn) noexcept;
+    /// The one whose answer comes next.
+    [[nodiscard]] std::uint32_t awaited_request() noexcept
+    {
+        return awaited() != nullptr ? awaited_ : oldest();
+    }
     [[nodiscard]] std::uint32_t oldest() const noexcept { return ring_.head(); }
     [[nodiscard]] bool idle() const noexcept { return ring_.empty(); }
     /// From now on completions go nowhere.
