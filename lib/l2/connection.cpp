@@ -10,11 +10,6 @@ using namespace std::chrono_literals;
 
 constexpr Time disconnect_interval = 1ms; // answers to those who have not heard of the end
 
-std::uint32_t ethernet_and_crc() noexcept
-{
-    return 14 + wire::header_size + wire::crc_size;
-}
-
 bool is_response(wire::Opcode opcode) noexcept
 {
     return opcode == wire::Opcode::read_response || opcode == wire::Opcode::atomic_response;
@@ -42,12 +37,17 @@ Connection::~Connection()
     forget(gathering_);
 }
 
+std::uint32_t Connection::overhead(bool sealed) noexcept
+{
+    constexpr std::uint32_t ethernet = 14, most_extensions = 16 + 4 + 8; // of a write's only frame
+    return ethernet + wire::header_size + most_extensions + wire::crc_size +
+           static_cast<std::uint32_t>(sealed ? wire::seal_size : 0);
+}
+
 std::uint32_t Connection::payload_of(std::uint32_t frame_limit, bool sealed) noexcept
 {
-    const std::uint32_t most_extensions = 16 + 4 + 8; // of a write's only frame
-    const auto overhead = ethernet_and_crc() + most_extensions +
-                          static_cast<std::uint32_t>(sealed ? wire::seal_size : 0);
-    return std::min(std::max(frame_limit, overhead) - overhead, 0xffffU);
+    const auto around = overhead(sealed);
+    return std::min(std::max(frame_limit, around) - around, 0xffffU);
 }
 
 void Connection::set_frame_limit(std::uint32_t bytes) noexcept
@@ -368,7 +368,7 @@ void Connection::not_ready(Time now) noexcept
 void Connection::refuse(wire::Syndrome syndrome, bool response, Time now) noexcept
 {
     refuse_at(receiving_->next(), syndrome, now);
-    const auto status = !response                              ? Status::flushed
+    const auto status = !response                               ? Status::flushed
                         : syndrome == wire::Syndrome::fault     ? Status::local_fault
                         : syndrome == wire::Syndrome::operation ? Status::local_protection
                                                                 : Status::remote_operation;

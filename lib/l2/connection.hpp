@@ -61,10 +61,16 @@ public:
     /// It ended, and the owner has gone: it can be deleted.
     [[nodiscard]] bool finished() const noexcept;
 
+    /// A request of the peer's found no receive: the next that is posted is worth a frame.
+    [[nodiscard]] bool starved() const noexcept { return responder_.is_starved(); }
+    [[nodiscard]] Time heard() const noexcept { return last_heard_; }
+
     /// For the engine's lists.
     bool active = false;
     Time timer = Time::max();
 
+    /// Bytes around the payload of a frame, at most; of any whose payload may be that long.
+    [[nodiscard]] static std::uint32_t overhead(bool sealed) noexcept;
     /// Bytes of payload that fit into any frame of this size.
     [[nodiscard]] static std::uint32_t payload_of(std::uint32_t frame_limit, bool sealed) noexcept;
 
@@ -145,7 +151,7 @@ private:
     Time last_heard_ = {};
     Time alive_asked_ = {};
     std::uint32_t payload_limit_ = 0;
-    std::uint32_t refused_psn_ = 0; ///< if refused_
+    std::uint32_t refused_psn_ = 0;    ///< if refused_
     std::uint32_t not_ready_wait_ = 0; ///< microseconds
     std::uint32_t stall_estimate_ = 0; ///< to be told, if not 0
     std::uint32_t tokens_ = 0;

@@ -19,8 +19,8 @@ void Connection::forget(Waiting& waiting) noexcept
     waiting = {};
 }
 
-std::uint32_t Connection::begin_waiting(Waiting& waiting, const Missing& missing,
-                                        std::uint32_t psn, Time now) noexcept
+std::uint32_t Connection::begin_waiting(Waiting& waiting, const Missing& missing, std::uint32_t psn,
+                                        Time now) noexcept
 {
     context_.counters.add(Counter::faults);
     if (waiting.token != 0)

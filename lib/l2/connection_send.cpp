@@ -77,9 +77,7 @@ bool Connection::send_one(Time now) noexcept
         return send_again(now);
     const bool response = responder_is_next();
     const bool fresh = response || requester_.has_next();
-    const auto bytes = !fresh     ? 0
-                       : response ? responder_.next_bytes()
-                                  : requester_.next_bytes();
+    const auto bytes = !fresh ? 0 : response ? responder_.next_bytes() : requester_.next_bytes();
     switch (sending_->next(now, fresh, bytes)) {
     case SendWindow::Next::nothing:
         return false;
@@ -126,7 +124,8 @@ bool Connection::build(SendWindow::Cookie cookie, std::uint32_t psn, Draft& draf
                        Time now) noexcept
 {
     const bool response = (cookie.request & Responder::cookie_bit) != 0;
-    const auto result = response ? responder_.build(cookie, draft) : requester_.build(cookie, draft);
+    const auto result =
+        response ? responder_.build(cookie, draft) : requester_.build(cookie, draft);
     if (result == MemoryAccess::Result::done) {
         gathering_.since = Time::max();
         return true;
@@ -229,7 +228,8 @@ bool Connection::waits_unwatched() const noexcept
 
 void Connection::keep_alive(Time now) noexcept
 {
-    if (!waits_unwatched() || now - std::max(last_heard_, alive_asked_) < context_.options.keep_alive)
+    if (!waits_unwatched() ||
+        now - std::max(last_heard_, alive_asked_) < context_.options.keep_alive)
         return;
     if (now - last_heard_ >= context_.options.dead_after)
         lost(now);

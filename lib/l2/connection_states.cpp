@@ -7,13 +7,23 @@ namespace {
 template <class Enum>
 using Names = std::array<const char*, static_cast<std::size_t>(Enum::count)>;
 
-constexpr Names<ConnectionState> states = {"idle",   "request_sent", "reply_sent", "established",
-                                           "disconnect_sent", "closed", "failed"};
-constexpr Names<ConnectionEvent> events = {
-    "connect", "accept",             "disconnect",       "request", "reply", "ready",   "reject",
-    "disconnect_request", "disconnect_reply", "traffic", "lost",  "give_up", "failure"};
-constexpr Names<ConnectionAction> actions = {"none",       "send_request",    "send_reply",
-                                             "send_ready", "send_disconnect", "send_disconnect_reply"};
+constexpr Names<ConnectionState> states = {
+    "idle", "request_sent", "reply_sent", "established", "disconnect_sent", "closed", "failed"};
+constexpr Names<ConnectionEvent> events = {"connect",
+                                           "accept",
+                                           "disconnect",
+                                           "request",
+                                           "reply",
+                                           "ready",
+                                           "reject",
+                                           "disconnect_request",
+                                           "disconnect_reply",
+                                           "traffic",
+                                           "lost",
+                                           "give_up",
+                                           "failure"};
+constexpr Names<ConnectionAction> actions = {
+    "none", "send_request", "send_reply", "send_ready", "send_disconnect", "send_disconnect_reply"};
 static_assert(states.back() != nullptr && events.back() != nullptr && actions.back() != nullptr);
 
 } // namespace

@@ -94,8 +94,7 @@ MemoryAccess::Result MemoryAccess::gather(std::span<const Segment> segments, std
                                           Missing& missing) noexcept
 {
     Pieces pieces;
-    const auto found =
-        find(segments, offset, length, scope, Pager::Need::reading, pieces, missing);
+    const auto found = find(segments, offset, length, scope, Pager::Need::reading, pieces, missing);
     if (found != Result::done)
         return found;
     if (!pieces.implicit) {
@@ -154,7 +153,7 @@ MemoryAccess::Result MemoryAccess::atomic(std::uint64_t address, std::uint32_t k
     // processor's instruction would raise a signal.
     if (pager_.copy_out(std::as_writable_bytes(std::span(&old, 1)), pointer(address)) != sizeof old)
         return Result::missing;
-    const auto changed = !update.compares ? old + update.operand
+    const auto changed = !update.compares        ? old + update.operand
                          : old == update.compare ? update.operand
                                                  : old;
     if (pager_.copy_in(pointer(address), std::as_bytes(std::span(&changed, 1))) != sizeof old)

@@ -11,8 +11,8 @@ constexpr std::uint32_t request_mask = 0x7fffffff; // the bit above says: of the
 
 bool fits(const SendRequest& request, std::uint64_t length) noexcept
 {
-    const bool carries = request.operation == Operation::send ||
-                         request.operation == Operation::write;
+    const bool carries =
+        request.operation == Operation::send || request.operation == Operation::write;
     if (request.segments.size() > max_segments || length > max_message ||
         request.operation > Operation::compare_swap)
         return false;
@@ -20,8 +20,8 @@ bool fits(const SendRequest& request, std::uint64_t length) noexcept
         return false;
     if (request.has_immediate && !carries)
         return false;
-    const bool atomic = request.operation == Operation::fetch_add ||
-                        request.operation == Operation::compare_swap;
+    const bool atomic =
+        request.operation == Operation::fetch_add || request.operation == Operation::compare_swap;
     return !atomic || (length == 8 && request.segments.size() == 1);
 }
 
@@ -245,8 +245,7 @@ Outcome Requester::atomic_response(SendWork& work, const wire::Frame& frame) noe
 {
     if (!frame.atomic)
         return Outcome::refused(wire::Syndrome::invalid);
-    const auto outcome =
-        place(work, 0, std::as_bytes(std::span(&frame.atomic->operand, 1)));
+    const auto outcome = place(work, 0, std::as_bytes(std::span(&frame.atomic->operand, 1)));
     if (outcome.kind != Outcome::Kind::done)
         return outcome;
     work.received = 8;
@@ -302,7 +301,7 @@ void Requester::fail(std::uint32_t request, Status status) noexcept
 {
     for (; !ring_.empty(); ring_.pop()) {
         const auto& work = ring_[ring_.head()];
-        complete(work, work.done()                ? Status::success
+        complete(work, work.done()               ? Status::success
                        : ring_.head() == request ? status
                                                  : Status::flushed);
     }

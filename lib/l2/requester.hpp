@@ -68,9 +68,9 @@ private:
     const QueuePairNames& names_;
     CompletionRing* completions_;
     SendRing ring_;
-    std::uint32_t next_ = 0;        ///< the request whose frames are being sent
+    std::uint32_t next_ = 0;           ///< the request whose frames are being sent
     std::uint32_t unacknowledged_ = 0; ///< the first that is not
-    std::uint32_t awaited_ = 0;     ///< no response is awaited by one before it
+    std::uint32_t awaited_ = 0;        ///< no response is awaited by one before it
     std::uint32_t payload_limit_ = 0;
     std::uint32_t read_limit_ = 1;
     std::uint32_t reads_ = 0;     ///< that wait for their response

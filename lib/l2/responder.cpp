@@ -102,14 +102,15 @@ Outcome Responder::send(const wire::Frame& frame) noexcept
         return starved();
     const auto& work = receives_[receives_.head()];
     auto message = incoming_.value_or(Incoming{.opcode = wire::Opcode::send});
-    if (frame.payload.size() > std::min<std::uint64_t>(work.length, max_message) - message.received) {
+    if (frame.payload.size() >
+        std::min<std::uint64_t>(work.length, max_message) - message.received) {
         complete(nullptr, Status::local_length, 0);
         return Outcome::refused(wire::Syndrome::invalid);
     }
     Missing missing;
     const AccessScope scope{names_.domain, Access::local_write, nullptr};
-    switch (context_.access.scatter(work.pieces(), message.received, frame.payload, scope,
-                                    missing)) {
+    switch (
+        context_.access.scatter(work.pieces(), message.received, frame.payload, scope, missing)) {
     case MemoryAccess::Result::missing:
         return Outcome::needs(missing);
     case MemoryAccess::Result::denied:
@@ -126,8 +127,7 @@ Outcome Responder::send(const wire::Frame& frame) noexcept
 
 Outcome Responder::write_frame(const wire::Frame& frame, Incoming& message) noexcept
 {
-    const Segment target =
-        segment_at(message.memory.address, message.length, message.memory.key);
+    const Segment target = segment_at(message.memory.address, message.length, message.memory.key);
     if (has(frame, wire::first) && message.length != 0 &&
         context_.memory.check(target.key, message.memory.address, target.length,
                               remote(Access::remote_write)) == nullptr)

@@ -81,7 +81,7 @@ struct SendWork {
     bool limited = false; ///< no receive is known to be posted: one frame, until it is acknowledged
     bool acknowledged = false;
     bool begun = false, placed = false; ///< of a response: the first frame of it, and all of it
-    std::uint32_t received = 0; ///< of a read: bytes placed
+    std::uint32_t received = 0;         ///< of a read: bytes placed
     Segmentation cut;
     WorkMemory memory;
 
