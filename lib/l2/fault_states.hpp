@@ -126,7 +126,7 @@ constexpr std::array<SinkTransition, sink_states * sink_events> sink_table = {{
     {SinkState::faulting,    SinkEvent::resolved,  SinkState::resuming,    SinkAction::resume},
     {SinkState::faulting,    SinkEvent::timer,     SinkState::faulting,    SinkAction::refresh},
     {SinkState::faulting,    SinkEvent::asked,     SinkState::faulting,    SinkAction::repeat},
-    {SinkState::faulting,    SinkEvent::processed, SinkState::fault_free,  SinkAction::acknowledge},
+    {SinkState::faulting,    SinkEvent::processed, SinkState::fault_free,  SinkAction::resume},
     {SinkState::faulting,    SinkEvent::abort,     SinkState::refused,     SinkAction::refuse},
 
     {SinkState::turned_away, SinkEvent::fault,     SinkState::faulting,    SinkAction::delay},
@@ -134,7 +134,7 @@ constexpr std::array<SinkTransition, sink_states * sink_events> sink_table = {{
     {SinkState::turned_away, SinkEvent::resolved,  SinkState::resuming,    SinkAction::resume},
     {SinkState::turned_away, SinkEvent::timer,     SinkState::resuming,    SinkAction::resume},
     {SinkState::turned_away, SinkEvent::asked,     SinkState::turned_away, SinkAction::repeat},
-    {SinkState::turned_away, SinkEvent::processed, SinkState::fault_free,  SinkAction::acknowledge},
+    {SinkState::turned_away, SinkEvent::processed, SinkState::fault_free,  SinkAction::resume},
     {SinkState::turned_away, SinkEvent::abort,     SinkState::refused,     SinkAction::refuse},
 
     {SinkState::resuming,    SinkEvent::fault,     SinkState::faulting,    SinkAction::delay},
@@ -142,7 +142,7 @@ constexpr std::array<SinkTransition, sink_states * sink_events> sink_table = {{
     {SinkState::resuming,    SinkEvent::resolved,  SinkState::resuming,    SinkAction::none},
     {SinkState::resuming,    SinkEvent::timer,     SinkState::resuming,    SinkAction::none},
     {SinkState::resuming,    SinkEvent::asked,     SinkState::resuming,    SinkAction::resume},
-    {SinkState::resuming,    SinkEvent::processed, SinkState::fault_free,  SinkAction::acknowledge},
+    {SinkState::resuming,    SinkEvent::processed, SinkState::fault_free,  SinkAction::resume},
     {SinkState::resuming,    SinkEvent::abort,     SinkState::refused,     SinkAction::refuse},
 
     {SinkState::refused,     SinkEvent::fault,     SinkState::refused,     SinkAction::none},

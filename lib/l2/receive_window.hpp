@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #pragma once
 
+#include "lib/l2/fault_states.hpp"
+#include "lib/l2/held_frames.hpp"
 #include "lib/l2/port.hpp"
 #include "lib/l2/wire.hpp"
 
@@ -24,6 +26,7 @@ public:
     }
     void give_back(std::size_t bytes) noexcept { used_ -= bytes; }
     [[nodiscard]] std::size_t used() const noexcept { return used_; }
+    [[nodiscard]] std::size_t available() const noexcept { return limit_ - used_; }
 
 private:
     std::size_t limit_;
@@ -51,7 +54,8 @@ public:
         dropped,   ///< no room, or too far ahead
     };
 
-    ReceiveWindow(const Config& config, BufferBudget& budget);
+    /// The budget outlives it.
+    ReceiveWindow(const Config& config, BufferBudget& budget) noexcept;
 
     /// A sequenced frame has come. `frame`: all of its bytes, copied if it is held.
     [[nodiscard]] Arrival arrived(const wire::Header& header, std::span<const std::byte> frame,
@@ -63,7 +67,8 @@ public:
 
     /// The next frame needs a page that is not there: it and what follows is held (it is copied
     /// from `frame` unless it came out of held()). Sends a delay, again before `estimate` is over,
-    /// until resolved(). False: there was no room to hold it; it is as if it had not come.
+    /// until resolved(). False: there was no room to hold it; it is as if it had not come, but a
+    /// delay is due, and a resume when it is over, upon which the peer sends it again.
     bool stall(std::span<const std::byte> frame, std::uint32_t estimate_us, Time now) noexcept;
     /// The page is there (or may have gone again: then stall() is called again): held() goes on,
     /// and a resume is sent.
@@ -81,7 +86,7 @@ public:
     struct Report {
         wire::Ack ack;
         std::optional<wire::Sack> sack;   ///< if something is held beyond a gap
-        std::optional<wire::Fault> fault; ///< delay, resume, or the wait of a nak
+        std::optional<wire::Fault> fault; ///< delay, resume, or (with a syndrome) the wait of a nak
         bool congested = false;
     };
     [[nodiscard]] Report report(Time now) noexcept;
@@ -90,9 +95,43 @@ public:
     void ask(Time now) noexcept;
 
     [[nodiscard]] std::uint32_t next() const noexcept;   ///< psn of the next frame to be processed
-    [[nodiscard]] std::size_t buffered() const noexcept; ///< bytes held
+    [[nodiscard]] std::size_t buffered() const noexcept; ///< bytes held, and of managing them
 
-    // The rest is the implementer's. An idle window holds no heap memory to speak of.
+private:
+    using State = fault_states::SinkState;
+    using Event = fault_states::SinkEvent;
+    using Action = fault_states::SinkAction;
+    static constexpr Time never = Time::max();
+
+    [[nodiscard]] Arrival arrived_unexpectedly(std::int32_t ahead, std::span<const std::byte> frame,
+                                               Time now) noexcept;
+    [[nodiscard]] Arrival hold(std::uint32_t ahead, std::span<const std::byte> frame,
+                               Time now) noexcept;
+    void count_unacknowledged(Time now) noexcept;
+    void step(Event event, std::uint32_t estimate_us, Time now) noexcept;
+    void tell_delay(std::uint32_t estimate_us, Time now) noexcept;
+    [[nodiscard]] std::uint32_t grown_estimate() const noexcept;
+    [[nodiscard]] std::optional<wire::Fault> fault(Time now) const noexcept;
+
+    Config config_;
+    HeldFrames held_;
+    Time ack_at_ = never;   ///< for what was processed and not yet acknowledged
+    Time timer_at_ = never; ///< of the fault's state
+    Time delay_ends_at_{};  ///< as it was told
+    std::uint32_t next_;
+    std::uint32_t messages_ = 0;
+    std::uint32_t unacknowledged_ = 0; ///< frames
+    std::uint32_t estimate_ = 0;       ///< microseconds, last told
+    std::uint32_t wait_ = 0;           ///< microseconds, of a nak receiver_not_ready
+    std::uint32_t fault_psn_ = 0;
+    std::uint32_t farthest_; ///< after all that has come
+    std::uint8_t epoch_ = 0;
+    State state_ = State::fault_free;
+    wire::Syndrome syndrome_ = wire::Syndrome::none;
+    bool ack_due_ = false;    ///< even a bare one
+    bool report_due_ = false; ///< with all that it can say
+    bool resume_due_ = false;
+    bool dropping_ = false; ///< the next frame was not taken, and none is until it comes again
 };
 
 } // namespace p2prdma::l2

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #pragma once
 
+#include "lib/l2/congestion.hpp"
+#include "lib/l2/flight.hpp"
+#include "lib/l2/peer_fault.hpp"
 #include "lib/l2/port.hpp"
+#include "lib/l2/round_trip.hpp"
 #include "lib/l2/wire.hpp"
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -26,11 +32,13 @@ public:
         Time fault_cap = std::chrono::milliseconds(100); ///< of estimate * k before a probe
         unsigned fault_probes = 5; ///< unanswered, after which timeouts count as without a fault
     };
-    struct Cookie {
-        std::uint32_t request = 0; ///< the caller's
-        std::uint32_t frame = 0;   ///< the caller's: which frame of it
+    using Cookie = FrameCookie;
+    enum class Failure : std::uint8_t {
+        none,
+        retry_exceeded,
+        rnr_retry_exceeded,
+        remote_fault, ///< FaultKind::abort
     };
-    enum class Failure : std::uint8_t { none, retry_exceeded, rnr_retry_exceeded };
     /// What is to be sent now.
     enum class Next : std::uint8_t {
         nothing, ///< until deadline(), or an acknowledgement
@@ -39,7 +47,7 @@ public:
         probe,   ///< an Opcode::probe
     };
 
-    explicit SendWindow(const Config& config);
+    explicit SendWindow(const Config& config) noexcept;
 
     /// What may be sent at `now`. `have_fresh`: the caller has a new frame of `bytes`.
     [[nodiscard]] Next next(Time now, bool have_fresh, std::uint32_t bytes) noexcept;
@@ -60,7 +68,8 @@ public:
     /// An acknowledgement, from whatever frame. False: it is impossible, and was ignored.
     bool acknowledged(const wire::Ack& ack, const wire::Sack* sack, bool congested,
                       Time now) noexcept;
-    /// The peer waits for a page (delay), goes on (resume), or is itself stalled (stall).
+    /// The peer waits for a page (delay), goes on (resume), or is itself stalled (stall). False:
+    /// it is impossible, and was ignored. Not for the extension of a nak.
     bool fault(const wire::Fault& fault, Time now) noexcept;
     /// A nak receiver_not_ready for psn: all from there on is sent again after `wait`.
     bool not_ready(std::uint32_t psn, Time wait, Time now) noexcept;
@@ -85,7 +94,49 @@ public:
     [[nodiscard]] const Counters& counters() const noexcept;
     [[nodiscard]] Time smoothed_round_trip() const noexcept;
 
-    // The rest is the implementer's. An idle window holds no heap memory to speak of.
+    /// Kept while frames are under way, and a little longer.
+    [[nodiscard]] std::size_t heap_bytes() const noexcept { return flight_.heap_bytes(); }
+
+private:
+    static constexpr Time never = Time::max();
+
+    [[nodiscard]] bool is_possible(std::int32_t ahead, const wire::Sack* sack) const noexcept;
+    [[nodiscard]] bool is_in_trouble() const noexcept;
+    [[nodiscard]] std::uint32_t window() const noexcept;
+    [[nodiscard]] bool has_room() noexcept;
+    [[nodiscard]] std::optional<Next> next_in_trouble(Time now, bool have_fresh,
+                                                      std::uint32_t bytes) noexcept;
+    [[nodiscard]] Next wait_for_page(Time now, bool have_fresh, std::uint32_t bytes) noexcept;
+    [[nodiscard]] Next loss_timer(Time now) noexcept;
+    [[nodiscard]] Next time_out(Time now) noexcept;
+    void find_losses(Time now) noexcept;
+    void restart_timer(Time now) noexcept;
+    Flight::Delivery advance(std::uint32_t frames, Time now) noexcept;
+    Flight::Delivery hold(Flight::Delivery before, const wire::Sack& sack, Time now) noexcept;
+    void learn_peer_buffer(bool congested, std::uint32_t delivered) noexcept;
+    void fault_acted(PeerFault::Action action, Time now) noexcept;
+    [[nodiscard]] Time timeout() const noexcept;
+    [[nodiscard]] Time tail_timeout() const noexcept;
+
+    Config config_;
+    Flight flight_;
+    RoundTrip round_trip_;
+    Congestion congestion_;
+    PeerFault fault_;
+    Counters counters_;
+    Time timer_at_ = never;    ///< something must have been heard by then; idle: memory is freed
+    Time not_ready_until_{};   ///< 0: it is ready
+    Time told_all_at_ = never; ///< the peer went on then, having told what it holds
+    float peer_frames_;        ///< frames from the first under way on for which it has buffers
+    std::uint32_t again_psn_ = 0;
+    std::uint32_t since_ask_ = 0; ///< frames sent since one carried ack_request
+    std::uint8_t timeouts_ = 0;   ///< since there was progress
+    std::uint8_t not_readies_ = 0;
+    Failure failure_ = Failure::none;
+    bool tail_probed_ = false;   ///< since there was progress
+    bool testing_ready_ = false; ///< one frame only, to see whether the peer is ready
+    bool ask_ = false;
+    bool congested_ = false;
 };
 
 } // namespace p2prdma::l2

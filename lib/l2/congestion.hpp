@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#pragma once
+
+#include "lib/l2/round_trip.hpp"
+
+#include <cstdint>
+
+namespace p2prdma::l2 {
+
+/// How many frames of one direction may be in the network at once.
+///
+/// It is steered by delay: once a round trip, the least round trip seen in it is compared with a
+/// target above the least ever. Below it the window grows by a frame a round, at the start and
+/// while the path is empty faster; above it, it shrinks in proportion to the excess. The least of
+/// a round is used because schedulers delay some frames of a round, and queues delay all.
+///
+/// Loss as such is no sign of congestion here: cables and switches lose frames at random. Only if a
+/// good part is lost *and* the round trip is inflated, or very much is, the window shrinks; then
+/// the target comes down, too, as some queue on the path is shorter than it, and rises again
+/// slowly.
+///
+/// Thread-safety: none.
+class Congestion {
+public:
+    /// \param limit  the most frames it will ever allow
+    /// \param frame_bytes  of a full frame: the first window is about 15 kB
+    Congestion(std::uint32_t limit, std::uint32_t frame_bytes) noexcept;
+
+    [[nodiscard]] std::uint32_t window() const noexcept
+    {
+        return static_cast<std::uint32_t>(window_);
+    }
+    /// `frames` more have arrived. `sample`: a round trip measured by that, or 0.
+    void delivered(std::uint32_t frames, Time sample, const RoundTrip& round_trip,
+                   Time now) noexcept;
+    void lost(std::uint32_t frames) noexcept { lost_ += frames; }
+    void timed_out() noexcept;
+    /// The window was what kept a frame from being sent.
+    void limited() noexcept { limited_ = true; }
+
+private:
+    void end_round(const RoundTrip& round_trip, Time now) noexcept;
+    void remember_loss() noexcept;
+    [[nodiscard]] bool heavy_loss(Time delay, Time least) const noexcept;
+    /// How much longer than the least a round trip may be.
+    [[nodiscard]] Time allowance(Time least) const noexcept;
+    void shrink(float factor) noexcept;
+    void grow(Time delay, Time least) noexcept;
+
+    float limit_;
+    float window_;
+    float loss_ = 0;            ///< fraction, smoothed over some hundred frames
+    float allowance_scale_ = 1; ///< of the target's distance from the least round trip
+    std::uint32_t delivered_ = 0;
+    std::uint32_t lost_ = 0;
+    Time round_began_{};
+    Time round_least_ = Time::max();
+    bool limited_ = false;
+    bool starting_ = true;
+};
+
+} // namespace p2prdma::l2

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "lib/l2/flight.hpp"
+
+#include <array>
+#include <bit>
+
+namespace p2prdma::l2 {
+
+namespace {
+
+constexpr std::uint16_t most_reordering = 256;
+constexpr std::uint8_t most_quarters = 4;
+
+[[nodiscard]] std::array<std::uint64_t, 4> words_of(const wire::Sack& sack) noexcept
+{
+    constexpr wire::Sack low(~std::uint64_t{0});
+    return {(sack & low).to_ullong(), ((sack >> 64) & low).to_ullong(),
+            ((sack >> 128) & low).to_ullong(), (sack >> 192).to_ullong()};
+}
+
+/// How many sendings after `from` the sending `to` was.
+[[nodiscard]] std::int32_t sendings_between(std::uint32_t from, std::uint32_t to) noexcept
+{
+    return static_cast<std::int32_t>(to - from);
+}
+
+} // namespace
+
+std::uint32_t Flight::push(FrameCookie cookie, Time now) noexcept
+{
+    const auto psn = next();
+    slots_[psn] = Slot{.cookie = cookie, .sent = now, .order = ++order_};
+    ++count_;
+    return psn;
+}
+
+void Flight::resend(std::uint32_t psn, Time now) noexcept
+{
+    auto& slot = slots_[psn];
+    lost_ -= slot.lost;
+    again_ += !slot.again;
+    slot.lost = false;
+    slot.again = true;
+    slot.sent = now;
+    slot.order = ++order_;
+}
+
+Flight::Delivery Flight::advance(std::uint32_t frames, Time now, Time least_round_trip) noexcept
+{
+    Delivery delivery;
+    const auto& newest = slots_[first_ + frames - 1];
+    if (!newest.again && !newest.held)
+        delivery.sample = now - newest.sent;
+    if ((held_ | lost_ | again_) == 0) {
+        delivery.frames = frames;
+        arrived(newest, now);
+    } else {
+        for (std::uint32_t i = 0; i < frames; ++i)
+            settle(slots_[first_ + i], now, least_round_trip, delivery);
+    }
+    first_ = wire::next_psn(first_, frames);
+    count_ -= frames;
+    if ((held_ | lost_ | again_) == 0)
+        find_losses_at_ = Time::max();
+    return delivery;
+}
+
+void Flight::settle(Slot& slot, Time now, Time least_round_trip, Delivery& delivery) noexcept
+{
+    // That it came although it was given up, or sooner than the last sending could have, shows
+    // that it was only late.
+    if (slot.lost || (slot.again && !slot.held && now - slot.sent < least_round_trip / 2))
+        widen_allowance();
+    again_ -= slot.again;
+    held_ -= slot.held;
+    lost_ -= slot.lost;
+    if (slot.held)
+        return;
+    ++delivery.frames;
+    if (!slot.lost)
+        arrived(slot, now);
+}
+
+void Flight::arrived(const Slot& slot, Time now) noexcept
+{
+    if (sendings_between(latest_.order, slot.order) > 0)
+        latest_ = {slot.order, now - slot.sent};
+}
+
+Flight::Delivery Flight::hold(const wire::Sack& sack, Time now) noexcept
+{
+    Delivery delivery;
+    const auto words = words_of(sack);
+    auto newest = latest_.order;
+    for (std::uint32_t word = 0; word < words.size(); ++word)
+        for (auto bits = words[word]; bits != 0; bits &= bits - 1) {
+            const auto bit = static_cast<std::uint32_t>(std::countr_zero(bits));
+            auto& slot = slots_[first_ + 1 + 64 * word + bit];
+            if (slot.held)
+                continue;
+            if (!slot.again && sendings_between(newest, slot.order) > 0) {
+                newest = slot.order;
+                delivery.sample = now - slot.sent;
+            }
+            if (slot.lost)
+                widen_allowance();
+            else
+                arrived(slot, now);
+            lost_ -= slot.lost;
+            slot.lost = false;
+            slot.held = true;
+            ++held_;
+            ++delivery.frames;
+        }
+    return delivery;
+}
+
+std::uint32_t Flight::find_losses(const RoundTrip& round_trip, Time now) noexcept
+{
+    const auto before = lost_;
+    const auto patience = latest_.round_trip + round_trip.smoothed() * quarters_ / 4;
+    find_losses_at_ = Time::max();
+    for (std::uint32_t i = 0; i < in_sight(); ++i) {
+        const auto psn = wire::next_psn(first_, i);
+        auto& slot = slots_[psn];
+        const auto overtaken_by = sendings_between(slot.order, latest_.order);
+        if (slot.held || slot.lost || overtaken_by <= 0)
+            continue;
+        if (overtaken_by > reordering_ || slot.sent + patience <= now)
+            lose(slot, psn);
+        else
+            find_losses_at_ = std::min(find_losses_at_, slot.sent + patience);
+    }
+    return lost_ - before;
+}
+
+void Flight::lose(Slot& slot, std::uint32_t psn) noexcept
+{
+    if (lost_ == 0 || wire::psn_distance(psn, lost_from_) > 0)
+        lost_from_ = psn;
+    slot.lost = true;
+    ++lost_;
+}
+
+void Flight::lose_missing(Time when) noexcept
+{
+    for (std::uint32_t i = 0; i < in_sight(); ++i) {
+        const auto psn = wire::next_psn(first_, i);
+        auto& slot = slots_[psn];
+        if (!slot.held && !slot.lost && slot.sent < when)
+            lose(slot, psn);
+    }
+}
+
+void Flight::lose_from(std::uint32_t psn) noexcept
+{
+    for (; contains(psn); psn = wire::next_psn(psn)) {
+        auto& slot = slots_[psn];
+        held_ -= slot.held;
+        slot.held = false;
+        if (!slot.lost)
+            lose(slot, psn);
+    }
+    find_losses_at_ = Time::max();
+}
+
+void Flight::forget_held() noexcept
+{
+    for (std::uint32_t i = 0; i < count_; ++i)
+        slots_[first_ + i].held = false;
+    held_ = 0;
+}
+
+std::uint32_t Flight::first_lost() noexcept
+{
+    if (wire::psn_distance(lost_from_, first_) > 0)
+        lost_from_ = first_;
+    while (!slots_[lost_from_].lost)
+        lost_from_ = wire::next_psn(lost_from_);
+    return lost_from_;
+}
+
+std::uint32_t Flight::last_missing() const noexcept
+{
+    for (auto i = in_sight(); i-- > 0;)
+        if (!slots_[first_ + i].held)
+            return wire::next_psn(first_, i);
+    return first_;
+}
+
+void Flight::widen_allowance() noexcept
+{
+    reordering_ = std::min<std::uint16_t>(most_reordering, reordering_ * 2);
+    quarters_ = std::min<std::uint8_t>(most_quarters, quarters_ + 1);
+}
+
+} // namespace p2prdma::l2

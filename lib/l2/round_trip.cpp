@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "lib/l2/round_trip.hpp"
+
+#include <chrono>
+
+namespace p2prdma::l2 {
+
+namespace {
+constexpr Time least_lifetime = std::chrono::seconds(5);
+}
+
+void RoundTrip::sample(Time round_trip, Time now) noexcept
+{
+    round_trip = std::max(round_trip, Time(1));
+    remember_least(round_trip, now);
+    if (!known()) {
+        smoothed_ = round_trip;
+        variation_ = round_trip / 2;
+        return;
+    }
+    const auto error = round_trip - smoothed_;
+    variation_ += (std::chrono::abs(error) - variation_) / 4;
+    smoothed_ = std::max(smoothed_ + error / 8, Time(1));
+}
+
+void RoundTrip::remember_least(Time round_trip, Time now) noexcept
+{
+    if (!known()) {
+        least_ = least_before_ = round_trip;
+        least_since_ = now;
+    } else if (now - least_since_ > least_lifetime) {
+        least_before_ = least_;
+        least_ = round_trip;
+        least_since_ = now;
+    } else {
+        least_ = std::min(least_, round_trip);
+    }
+}
+
+} // namespace p2prdma::l2

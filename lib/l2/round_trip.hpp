@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#pragma once
+
+#include "lib/l2/port.hpp"
+
+#include <algorithm>
+
+namespace p2prdma::l2 {
+
+/// Estimates of a connection's round-trip time, from samples of frames that were sent once (of
+/// others one cannot know which sending was acknowledged).
+///
+/// Thread-safety: none.
+class RoundTrip {
+public:
+    void sample(Time round_trip, Time now) noexcept;
+
+    [[nodiscard]] bool known() const noexcept { return smoothed_ != Time::zero(); }
+    [[nodiscard]] Time smoothed() const noexcept { return smoothed_; } ///< 0: unknown
+    /// The least of the last five to ten seconds; 0: unknown.
+    [[nodiscard]] Time least() const noexcept { return std::min(least_, least_before_); }
+    /// How long to wait for an acknowledgement before something must be wrong.
+    [[nodiscard]] Time timeout() const noexcept { return smoothed_ + 4 * variation_; }
+    /// How long to wait before asking what has become of a tail.
+    [[nodiscard]] Time tail_timeout() const noexcept { return 2 * smoothed_; }
+
+private:
+    void remember_least(Time round_trip, Time now) noexcept;
+
+    Time smoothed_{};
+    Time variation_{};
+    Time least_{};
+    Time least_before_{};
+    Time least_since_{};
+};
+
+} // namespace p2prdma::l2
