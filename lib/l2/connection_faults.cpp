@@ -40,10 +40,8 @@ void Connection::page_missing(const Missing& missing, bool response,
     placing_.answer = response;
     if (handshake_.agreed(wire::feature_fault_delay)) {
         const auto estimate = begin_waiting(placing_, missing, receiving_->next(), now);
-        if (receiving_->stall(bytes, estimate, now))
-            return;
-        context_.pager.forget(std::exchange(placing_.token, 0));
-        context_.counters.add(Counter::no_room);
+        if (!receiving_->stall(bytes, estimate, now))
+            context_.counters.add(Counter::no_room); // it comes again after the fault
         return;
     }
     // As adapters without fault delay do: dropped, and the peer tries again.
@@ -74,8 +72,8 @@ void Connection::end_placing(int error, Time now) noexcept
         refuse(wire::Syndrome::fault, placing_.answer, now);
         return;
     }
-    if (!receiving_->stalled())
-        return;
+    if (!handshake_.agreed(wire::feature_fault_delay))
+        return; // the peer tries again by itself
     receiving_->resolved(now);
     drain(now);
 }

@@ -245,6 +245,9 @@ void Connection::check_failure(Time now) noexcept
     case SendWindow::Failure::retry_exceeded:
         fail(requester_.oldest(), Status::retry_exceeded, now);
         break;
+    case SendWindow::Failure::remote_fault:
+        fail(requester_.oldest(), Status::remote_fault, now);
+        break;
     case SendWindow::Failure::rnr_retry_exceeded:
         fail_here(requester_.oldest(), Status::rnr_retry_exceeded, now);
         break;

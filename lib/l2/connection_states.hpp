@@ -59,38 +59,38 @@ struct ConnectionTransition {
 constexpr std::array connection_transitions = [] {
     using enum ConnectionState;
     using Event = ConnectionEvent;
-    using enum ConnectionAction;
+    using Action = ConnectionAction;
     return std::to_array<ConnectionTransition>({
-        {idle, Event::connect, request_sent, send_request},
-        {idle, Event::accept, reply_sent, send_reply},
+        {idle, Event::connect, request_sent, Action::send_request},
+        {idle, Event::accept, reply_sent, Action::send_reply},
 
-        {request_sent, Event::reply, established, send_ready},
+        {request_sent, Event::reply, established, Action::send_ready},
         {request_sent, Event::reject, failed},
         {request_sent, Event::give_up, failed},
         {request_sent, Event::disconnect, closed},
 
-        {reply_sent, Event::request, reply_sent, send_reply},
+        {reply_sent, Event::request, reply_sent, Action::send_reply},
         {reply_sent, Event::ready, established},
         {reply_sent, Event::traffic, established},
         {reply_sent, Event::give_up, failed},
         {reply_sent, Event::lost, failed},
-        {reply_sent, Event::disconnect, disconnect_sent, send_disconnect},
-        {reply_sent, Event::disconnect_request, closed, send_disconnect_reply},
+        {reply_sent, Event::disconnect, disconnect_sent, Action::send_disconnect},
+        {reply_sent, Event::disconnect_request, closed, Action::send_disconnect_reply},
 
-        {established, Event::reply, established, send_ready},
-        {established, Event::disconnect, disconnect_sent, send_disconnect},
-        {established, Event::disconnect_request, closed, send_disconnect_reply},
+        {established, Event::reply, established, Action::send_ready},
+        {established, Event::disconnect, disconnect_sent, Action::send_disconnect},
+        {established, Event::disconnect_request, closed, Action::send_disconnect_reply},
         {established, Event::lost, failed},
         {established, Event::failure, failed},
 
         {disconnect_sent, Event::disconnect_reply, closed},
-        {disconnect_sent, Event::disconnect_request, closed, send_disconnect_reply},
+        {disconnect_sent, Event::disconnect_request, closed, Action::send_disconnect_reply},
         {disconnect_sent, Event::give_up, closed},
         {disconnect_sent, Event::lost, closed},
 
-        {failed, Event::disconnect, disconnect_sent, send_disconnect},
-        {failed, Event::disconnect_request, closed, send_disconnect_reply},
-        {closed, Event::disconnect_request, closed, send_disconnect_reply},
+        {failed, Event::disconnect, disconnect_sent, Action::send_disconnect},
+        {failed, Event::disconnect_request, closed, Action::send_disconnect_reply},
+        {closed, Event::disconnect_request, closed, Action::send_disconnect_reply},
     });
 }();
 

@@ -2,8 +2,6 @@
 // The part of Engine that frames come to, and those that belong to no connection come from.
 #include "lib/l2/engine.hpp"
 
-#include "lib/l2/seal.hpp"
-
 #include <algorithm>
 #include <cstring>
 

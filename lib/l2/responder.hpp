@@ -51,7 +51,7 @@ public:
 private:
     struct Incoming {
         wire::Opcode opcode = wire::Opcode::send;
-        RemoteMemory memory;
+        RemoteMemory memory = {};
         std::uint32_t length = 0;
         std::uint32_t received = 0;
     };

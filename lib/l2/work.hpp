@@ -60,9 +60,9 @@ struct Segmentation {
     }
     [[nodiscard]] std::uint8_t flags(std::uint32_t frame) const noexcept
     {
-        const unsigned flags =
-            (frame == 0 ? wire::first : 0U) | (frame + 1 == frames ? wire::last : 0U);
-        return static_cast<std::uint8_t>(flags);
+        const unsigned begins = frame == 0 ? unsigned{wire::first} : 0;
+        const unsigned ends = frame + 1 == frames ? unsigned{wire::last} : 0;
+        return static_cast<std::uint8_t>(begins | ends);
     }
     /// `unacknowledged`: the first psn that the peer has not processed.
     [[nodiscard]] bool acknowledged(std::uint32_t unacknowledged) const noexcept
@@ -116,9 +116,9 @@ struct ReceiveWork {
 struct Response {
     wire::Opcode opcode = wire::Opcode::read_response;
     std::uint32_t request_psn = 0;
-    Segment memory;
+    Segment memory = {};
     std::uint64_t value = 0;
-    Segmentation cut;
+    Segmentation cut = {};
 };
 
 using SendRing = WorkRing<SendWork, 4>;
