@@ -12,7 +12,6 @@
 #elif defined(__aarch64__) && defined(__linux__)
 #include <arm_acle.h>
 #include <arm_neon.h>
-#include <asm/hwcap.h>
 #include <sys/auxv.h>
 #ifdef __clang__
 #define P2PRDMA_CRC_TARGET __attribute__((target("crc")))
@@ -129,7 +128,7 @@ P2PRDMA_CRC_TARGET std::uint32_t by_instruction(std::uint32_t crc,
 /// A stream is at most so many words of 8 bytes long.
 constexpr std::size_t max_words = 128;
 /// Below it the streams cost more than they save.
-constexpr std::size_t interleave_from = 192;
+constexpr std::size_t interleave_from = 96;
 
 /// shifts[n]: x^(64 n - 33) mod P. The carry-less product of a CRC with it is a word whose step()
 /// from 0 is that CRC with n words of zeros behind it: the product of two reversed numbers lacks

@@ -40,7 +40,8 @@ public:
     [[nodiscard]] virtual int fd() const noexcept = 0;
 
     /// Copies to, or from, memory that is or was present, without a signal whatever has become of
-    /// it. Returns how many bytes: less if a page was not mapped any more.
+    /// it. Returns how many bytes: less if a page was not mapped any more, or has gone and does not
+    /// come at once. Resolve what was not copied, which tells, and copy again.
     [[nodiscard]] virtual std::size_t copy_in(void* to,
                                               std::span<const std::byte> from) noexcept = 0;
     [[nodiscard]] virtual std::size_t copy_out(std::span<std::byte> to,

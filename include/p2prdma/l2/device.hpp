@@ -41,15 +41,15 @@ enum class FaultMode : std::uint8_t {
 };
 
 struct DeviceOptions {
-    std::uint16_t ether_type = 0x88b5; ///< IEEE 802 local experimental 1
-    std::optional<std::uint16_t> vlan; ///< 1 to 4094: frames carry this tag
+    std::uint16_t ether_type = 0x88b5;      ///< IEEE 802 local experimental 1
+    std::optional<std::uint16_t> vlan = {}; ///< 1 to 4094: frames carry this tag
     PortKind port = PortKind::automatic;
     bool favour_latency = false; ///< for PortKind::automatic
     Progress progress = Progress::thread;
     FaultMode faults = FaultMode::delay; ///< negotiated: rnr if either end wants that
     std::uint32_t frame_limit = 0;       ///< bytes of a frame, headers included; 0: the link's MTU
-    std::string name;                    ///< told to those who discover; default: the host's name
-    std::vector<std::byte> secret;       ///< 32 bytes: peers and frames are authenticated
+    std::string name = {};               ///< told to those who discover; default: the host's name
+    std::vector<std::byte> secret = {};  ///< 32 bytes: peers and frames are authenticated
     bool trust_segment = false;          ///< peers without the secret may connect although the
                                          ///< interface is a port of a bridge (R3.7)
     std::chrono::microseconds fault_limit{5'000'000}; ///< T_max: an access ends in error after that

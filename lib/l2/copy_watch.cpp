@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "lib/l2/copy_watch.hpp"
+
+#include <chrono>
+#include <csignal>
+#include <mutex>
+#include <stop_token>
+#include <thread>
+
+namespace p2prdma::l2::copy_watch {
+
+std::atomic<bool> awake = true; // until there is somebody to wake
+
+namespace {
+
+constexpr unsigned idle_periods = 100; ///< without a copy, after which it sleeps
+
+std::mutex mutex;
+Slot* slots = nullptr; ///< under the mutex
+
+/// Whether there was a copy since it was last called, or there is one now.
+bool look() noexcept
+{
+    const std::lock_guard lock(mutex);
+    bool busy = false;
+    for (Slot* slot = slots; slot; slot = slot->next) {
+        const std::uint32_t now = slot->sequence.load(std::memory_order_relaxed);
+        const bool copying = (now & 1) != 0;
+        if (copying && now == slot->seen)
+            ::pthread_sigqueue(slot->thread, SIGURG, {.sival_ptr = slot});
+        busy = busy || copying || now != slot->seen;
+        slot->seen = now;
+    }
+    return busy;
+}
+
+void watch(const std::stop_token& stop)
+{
+    unsigned idle = 0;
+    while (!stop.stop_requested()) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(period_ms));
+        idle = look() ? 0 : idle + 1;
+        if (idle < idle_periods)
+            continue;
+        awake = false;
+        // Who began meanwhile, and saw it awake, is seen by now.
+        std::this_thread::sleep_for(std::chrono::milliseconds(period_ms));
+        if (!look() && !stop.stop_requested())
+            awake.wait(false);
+        awake = true;
+        idle = 0;
+    }
+}
+
+/// The thread, which ends with the process.
+class Watcher {
+public:
+    Watcher()
+    {
+        sigset_t all;
+        sigset_t before;
+        sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before);
+        thread_ = std::jthread([](const std::stop_token& stop) { watch(stop); });
+        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        ::pthread_setname_np(thread_.native_handle(), "p2prdma-copies");
+    }
+    Watcher(const Watcher&) = delete;
+    Watcher& operator=(const Watcher&) = delete;
+    ~Watcher()
+    {
+        thread_.request_stop();
+        wake();
+    }
+
+private:
+    std::jthread thread_;
+};
+
+} // namespace
+
+void wake() noexcept
+{
+    awake = true;
+    awake.notify_one();
+}
+
+void add(Slot& slot)
+{
+    static const Watcher watcher;
+    const std::lock_guard lock(mutex);
+    slot.thread = ::pthread_self();
+    slot.next = slots;
+    slots = &slot;
+}
+
+void remove(Slot& slot) noexcept
+{
+    const std::lock_guard lock(mutex);
+    for (Slot** place = &slots; *place; place = &(*place)->next)
+        if (*place == &slot) {
+            *place = slot.next;
+            return;
+        }
+}
+
+} // namespace p2prdma::l2::copy_watch

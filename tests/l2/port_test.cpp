@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "lib/l2/choose_port.hpp"
+#include "lib/l2/packet_port.hpp"
+#include "lib/l2/ring_port.hpp"
+#include "lib/l2/xdp_port.hpp"
+#include "tests/l2/veth.hpp"
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <catch2/generators/catch_generators_range.hpp>
+#include <catch2/matchers/catch_matchers.hpp>
+#include <catch2/matchers/catch_matchers_exception.hpp>
+
+#include <algorithm>
+#include <memory>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace p2prdma;
+using namespace p2prdma::l2;
+using namespace p2prdma::l2::test;
+
+namespace {
+
+const std::array kinds = {PortKind::packet, PortKind::ring, PortKind::xdp};
+
+/// Skips the test where this user may not load XDP programs.
+std::unique_ptr<Port> open_kind(PortKind kind, const char* interface, DeviceOptions options = {})
+{
+    options.port = kind;
+    try {
+        return open_port(interface, options);
+    } catch (const Error& error) {
+        if (kind == PortKind::xdp && error.code() == Errc::not_permitted)
+            SKIP(error.what());
+        throw;
+    }
+}
+
+std::uint64_t counter(const Port& port, const std::string& name)
+{
+    for (const auto& [key, value] : port.statistics())
+        if (key == name)
+            return value;
+    FAIL("no counter " << name);
+    return 0;
+}
+
+} // namespace
+
+TEST_CASE("Port: each kind talks to each other")
+{
+    const auto from = GENERATE(Catch::Generators::from_range(kinds));
+    const auto to = GENERATE(Catch::Generators::from_range(kinds));
+    CAPTURE(to_string(from), to_string(to));
+    const Veth veth;
+    const auto a = open_kind(from, Veth::a);
+    const auto b = open_kind(to, Veth::b);
+    CHECK(a->kind() == from);
+    CHECK(a->frame_limit() == 1514);
+    CHECK(a->is_up());
+    std::vector<Bytes> sent;
+    for (const std::size_t size : {60, 61, 100, 1024, 1513, 1514})
+        sent.push_back(make_frame(b->address(), a->address(), size));
+    for (const auto& frame : sent)
+        CHECK(send_frame(*a, frame));
+    CHECK(receive_frames(*b, sent.size()) == sent);
+    const auto back = make_frame(a->address(), b->address(), 200);
+    CHECK(send_frame(*b, back));
+    CHECK(receive_frames(*a, 1) == std::vector<Bytes>{back});
+    CHECK(receive_all(*a).empty()); // nor what it sent itself
+}
+
+TEST_CASE("Port: thousands of frames in batches, in order")
+{
+    const auto kind = GENERATE(Catch::Generators::from_range(kinds));
+    CAPTURE(to_string(kind));
+    const Veth veth;
+    const auto a = open_kind(kind, Veth::a);
+    const auto b = open_kind(kind, Veth::b);
+    std::vector<Bytes> sent;
+    std::vector<Outgoing> outgoing(100);
+    for (unsigned i = 0; i < outgoing.size(); i++)
+        sent.push_back(make_frame(b->address(), a->address(), 60 + i * 14, i));
+    for (unsigned i = 0; i < outgoing.size(); i++)
+        outgoing[i] = {.pieces = {sent[i]}, .count = 1};
+    for (unsigned round = 0; round < 50; round++) {
+        REQUIRE(a->send(outgoing) == outgoing.size());
+        REQUIRE(receive_frames(*b, sent.size()) == sent);
+    }
+    CHECK(counter(*b, "kernel_dropped") == 0);
+}
+
+TEST_CASE("Port: frames that are not for it are left alone")
+{
+    const auto kind = GENERATE(Catch::Generators::from_range(kinds));
+    CAPTURE(to_string(kind));
+    const Veth veth;
+    const auto a = open_kind(PortKind::packet, Veth::a);
+    const auto others = open_kind(PortKind::packet, Veth::b, {.ether_type = 0x88b6});
+    const auto b = open_kind(kind, Veth::b);
+    const auto other = make_frame(b->address(), a->address(), 100, 1, 0x88b6);
+    const MacAddress nobody = {{2, 9, 9, 9, 9, 9}};
+    CHECK(send_frame(*a, other));
+    CHECK(send_frame(*a, make_frame(b->address(), a->address(), 100, 2, 0x88b5, 7)));
+    CHECK(send_frame(*a, make_frame(nobody, a->address(), 100, 3)));
+    const auto everybody = make_frame({MacAddress::broadcast}, a->address(), 100, 4);
+    CHECK(send_frame(*a, everybody));
+    CHECK(receive_frames(*b, 1) == std::vector<Bytes>{everybody});
+    CHECK(receive_all(*b).empty());
+    CHECK(receive_all(*others) == std::vector<Bytes>{other});
+}
+
+TEST_CASE("Port: with a VLAN, frames of that and no other come in")
+{
+    const auto kind = GENERATE(Catch::Generators::from_range(kinds));
+    CAPTURE(to_string(kind));
+    const Veth veth;
+    const auto a = open_kind(kind, Veth::a, {.vlan = 5});
+    const auto b = open_kind(kind, Veth::b, {.vlan = 5});
+    CHECK(a->frame_limit() == 1518);
+    const auto is_like = [](const Bytes& got,
+                            const Bytes& sent) { // the kernel may take the tag out
+        return got == sent || (got.size() + 4 == sent.size() &&
+                               std::equal(got.begin() + 12, got.end(), sent.begin() + 16));
+    };
+    CHECK(send_frame(*a, make_frame(b->address(), a->address(), 100, 1)));
+    CHECK(send_frame(*a, make_frame(b->address(), a->address(), 100, 2, 0x88b5, 6)));
+    CHECK(send_frame(*a, make_frame(b->address(), a->address(), 100, 3, 0x88b6, 5)));
+    for (const std::size_t size : {100, 1518}) {
+        const auto ours = make_frame(b->address(), a->address(), size, 4, 0x88b5, 5);
+        CHECK(send_frame(*a, ours));
+        const auto got = receive_frames(*b, 1);
+        REQUIRE(got.size() == 1);
+        CHECK(is_like(got[0], ours));
+    }
+    CHECK(receive_all(*b).empty());
+}
+
+TEST_CASE("Port: every MTU, and one that changes under way")
+{
+    const auto kind = GENERATE(PortKind::packet, PortKind::ring);
+    CAPTURE(to_string(kind));
+    const Veth veth;
+    const auto a = open_kind(kind, Veth::a);
+    const auto b = open_kind(kind, Veth::b);
+    for (const unsigned mtu : {1500, 9000, 65535, 600, 4000}) {
+        CAPTURE(mtu);
+        for (const auto* end : {Veth::a, Veth::b})
+            Veth::ip(std::string("link set ") + end + " mtu " + std::to_string(mtu));
+        a->look();
+        b->look();
+        CHECK(a->frame_limit() == mtu + 14);
+        (void)receive_all(*b); // takes the new size
+        const auto longest = make_frame(b->address(), a->address(), mtu + 14, 1);
+        CHECK(send_frame(*a, longest));
+        CHECK(receive_frames(*b, 1) == std::vector<Bytes>{longest});
+    }
+}
+
+TEST_CASE("Port: a frame too long is counted, and does not stop what follows")
+{
+    const auto kind = GENERATE(PortKind::packet, PortKind::ring);
+    CAPTURE(to_string(kind));
+    const Veth veth;
+    const auto a = open_kind(kind, Veth::a);
+    const auto b = open_kind(kind, Veth::b);
+    const auto good = make_frame(b->address(), a->address(), 100);
+    const auto bad = make_frame(b->address(), a->address(), 1515);
+    const std::array<Outgoing, 4> mixed = {{{.pieces = {good}, .count = 1},
+                                            {.pieces = {bad}, .count = 1},
+                                            {.pieces = {bad}, .count = 1},
+                                            {.pieces = {good}, .count = 1}}};
+    CHECK(a->send(mixed) == 4);
+    CHECK(receive_all(*b) == std::vector<Bytes>{good, good});
+    CHECK(counter(*a, "send_refused") == 2);
+    // Longer than b expects: its MTU has grown, and it has not looked.
+    Veth::ip(std::string("link set ") + Veth::a + " mtu 1600");
+    Veth::ip(std::string("link set ") + Veth::b + " mtu 1600");
+    CHECK(send_frame(*a, make_frame(b->address(), a->address(), 1614)));
+    CHECK(send_frame(*a, good));
+    CHECK(receive_all(*b) == std::vector<Bytes>{good});
+    CHECK(counter(*b, "truncated") == 1);
+}
+
+TEST_CASE("Port: a link that goes down and up again")
+{
+    const auto kind = GENERATE(Catch::Generators::from_range(kinds));
+    CAPTURE(to_string(kind));
+    const Veth veth;
+    const auto a = open_kind(kind, Veth::a);
+    const auto b = open_kind(kind, Veth::b);
+    const auto frame = make_frame(b->address(), a->address(), 100);
+    Veth::ip(std::string("link set ") + Veth::a + " down");
+    a->look();
+    CHECK_FALSE(a->is_up());
+    (void)send_frame(*a, frame);
+    CHECK(receive_all(*a).empty());
+    Veth::ip(std::string("link set ") + Veth::a + " up");
+    a->look();
+    b->look();
+    CHECK(a->is_up());
+    CHECK(send_frame(*a, frame));
+    CHECK(!receive_frames(*b, 1).empty());
+    const auto back = make_frame(a->address(), b->address(), 100);
+    CHECK(send_frame(*b, back));
+    CHECK(receive_frames(*a, 1) == std::vector<Bytes>{back});
+}
+
+TEST_CASE("Port: an interface that goes away")
+{
+    const auto kind = GENERATE(Catch::Generators::from_range(kinds));
+    CAPTURE(to_string(kind));
+    const Veth veth;
+    const auto a = open_kind(kind, Veth::a);
+    const auto frame = make_frame({MacAddress::broadcast}, a->address(), 100);
+    Veth::ip(std::string("link delete ") + Veth::a);
+    a->look();
+    CHECK_FALSE(a->is_up());
+    (void)send_frame(*a, frame);
+    CHECK(receive_all(*a).empty());
+}
+
+TEST_CASE("Port: a new address is seen, and used")
+{
+    const auto kind = GENERATE(Catch::Generators::from_range(kinds));
+    CAPTURE(to_string(kind));
+    const Veth veth;
+    const auto a = open_kind(PortKind::packet, Veth::a);
+    const auto b = open_kind(kind, Veth::b);
+    const auto before = b->address();
+    const MacAddress moved = {{2, 0, 0, 0, 7, 7}};
+    Veth::ip(std::string("link set ") + Veth::b + " address " + moved.to_string());
+    b->look();
+    CHECK(b->address() == moved);
+    const auto frame = make_frame(moved, a->address(), 100);
+    CHECK(send_frame(*a, make_frame(before, a->address(), 100)));
+    CHECK(send_frame(*a, frame));
+    CHECK(receive_frames(*b, 1) == std::vector<Bytes>{frame});
+}
+
+TEST_CASE("Port: a receiver that is too slow loses frames, and counts them")
+{
+    const auto kind = GENERATE(PortKind::ring, PortKind::xdp);
+    CAPTURE(to_string(kind));
+    const Veth veth;
+    const auto a = open_kind(PortKind::packet, Veth::a);
+    const auto b = open_kind(kind, Veth::b);
+    const unsigned total = 4000;
+    for (unsigned i = 0; i < total; i++)
+        REQUIRE(send_frame(*a, make_frame(b->address(), a->address(), 1514, i)));
+    const auto got = receive_all(*b).size();
+    CHECK(got > 256);
+    CHECK(got < total);
+    const auto name = kind == PortKind::ring ? "kernel_dropped" : "no_buffer";
+    CHECK(counter(*b, name) > 0);
+    const auto frame = make_frame(b->address(), a->address(), 100);
+    CHECK(send_frame(*a, frame)); // it goes on
+    CHECK(receive_frames(*b, 1) == std::vector<Bytes>{frame});
+}
+
+TEST_CASE("Port: it takes no frame longer than was asked for")
+{
+    const auto kind = GENERATE(Catch::Generators::from_range(kinds));
+    CAPTURE(to_string(kind));
+    const Veth veth(9000);
+    CHECK(open_kind(kind, Veth::a, {.frame_limit = 1000})->frame_limit() == 1000);
+    const auto expected = kind == PortKind::xdp ? XdpSocket::frame_limit : 9014;
+    CHECK(open_kind(kind, Veth::a)->frame_limit() == expected);
+}
+
+TEST_CASE("XdpPort: frames as long as a chunk takes, on an MTU beyond")
+{
+    const Veth veth(9000);
+    const auto a = open_kind(PortKind::xdp, Veth::a);
+    const auto b = open_kind(PortKind::xdp, Veth::b);
+    const auto longest = make_frame(b->address(), a->address(), a->frame_limit());
+    CHECK(send_frame(*a, make_frame(b->address(), a->address(), a->frame_limit() + 1)));
+    CHECK(send_frame(*a, longest));
+    CHECK(receive_frames(*b, 1) == std::vector<Bytes>{longest});
+}
+
+TEST_CASE("XdpPort: its program is there only while it is")
+{
+    const Veth veth;
+    const Interface b(Veth::b);
+    CHECK_FALSE(xdp_state(b).occupied);
+    auto port = open_kind(PortKind::xdp, Veth::b);
+    CHECK(xdp_state(b).occupied);
+    CHECK(xdp_state(b).program == "p2prdma_l2");
+    port.reset();
+    CHECK_FALSE(xdp_state(b).occupied);
+}
+
+TEST_CASE("XdpPort: a process that dies leaves no program behind")
+{
+    const Veth veth;
+    const Interface b(Veth::b);
+    (void)open_kind(PortKind::xdp, Veth::b);
+    std::array<int, 2> opened = {};
+    REQUIRE(pipe(opened.data()) == 0);
+    const auto child = fork();
+    if (child == 0) {
+        const auto port = open_port(Veth::b, {.port = PortKind::xdp});
+        (void)write(opened[1], "x", 1);
+        pause();
+        _exit(0);
+    }
+    char byte = 0;
+    close(opened[1]);
+    REQUIRE(read(opened[0], &byte, 1) == 1);
+    close(opened[0]);
+    CHECK(xdp_state(b).occupied);
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+    CHECK_FALSE(xdp_state(b).occupied);
+}
+
+TEST_CASE("XdpPort: an interface with another program is refused, and that one is named")
+{
+    const Veth veth;
+    const auto first = open_kind(PortKind::xdp, Veth::b);
+    CHECK_THROWS_WITH(open_port(Veth::b, {.port = PortKind::xdp}),
+                      "right already has the XDP program p2prdma_l2");
+    CHECK(xdp_state(Interface(Veth::b)).occupied); // the refused one detached nothing
+}
+
+TEST_CASE("open_port: chooses by what the interface can do, and says why")
+{
+    const Veth veth;
+    CHECK(open_port(Veth::a, {})->reason() == "packet: veth has no zero-copy AF_XDP");
+    CHECK(open_port(Veth::a, {.vlan = 5})->reason() ==
+          "packet: AF_XDP may not see the VLAN of a frame");
+    CHECK(open_port(Veth::a, {.favour_latency = true})->reason() ==
+          "ring: low latency was asked for");
+    CHECK(open_port(Veth::a, {.port = PortKind::packet})->reason() == "packet: it was asked for");
+    CHECK(open_port(Veth::a, {.lose = 0.01})->reason() ==
+          "packet: veth has no zero-copy AF_XDP; 1 % of frames are lost on purpose");
+}
+
+TEST_CASE("open_port: says what is wrong with an interface")
+{
+    const Veth veth;
+    const auto open = [](const char* name) { return open_port(name, {}); };
+    CHECK_THROWS_WITH(open("nowhere"), "there is no interface nowhere");
+    CHECK_THROWS_WITH(open("a-name-that-no-interface-can-have"),
+                      "there is no interface a-name-that-no-interface-can-have");
+    CHECK_THROWS_WITH(open("lo"), "lo is the loopback: it has no neighbours");
+    Veth::ip("link set right mtu 200");
+    CHECK_THROWS_WITH(open(Veth::b), "the MTU of right is 200: too small, at least 256 is needed");
+    Veth::ip("link set right down");
+    CHECK_THROWS_WITH(open(Veth::b), "right is down, or has no carrier");
+    CHECK_THROWS_WITH(open(Veth::a), "left is down, or has no carrier");
+    try {
+        (void)open("nowhere");
+    } catch (const Error& error) {
+        CHECK(error.code() == std::errc::no_such_device);
+    }
+}
+
+TEST_CASE("open_port: refuses options out of range")
+{
+    const Veth veth;
+    const auto refuses = [](const DeviceOptions& options) {
+        try {
+            (void)open_port(Veth::a, options);
+        } catch (const Error& error) {
+            return error.code() == Errc::bad_argument;
+        }
+        return false;
+    };
+    CHECK(refuses({.ether_type = 0x5ff}));
+    CHECK(refuses({.ether_type = 0x8100}));
+    CHECK(refuses({.vlan = 0}));
+    CHECK(refuses({.vlan = 4095}));
+    CHECK(refuses({.lose = 1.5}));
+    CHECK(refuses({.frame_limit = 255}));
+}
+
+TEST_CASE("Interface: knows whether it is bridged")
+{
+    const Veth veth;
+    CHECK_FALSE(Interface(Veth::a).is_bridged());
+    Veth::ip("link add bridge type bridge");
+    Veth::ip("link set left master bridge");
+    CHECK(Interface(Veth::a).is_bridged());
+    CHECK(Interface("bridge").is_bridged());
+    CHECK_FALSE(Interface(Veth::b).is_bridged());
+}
+
+TEST_CASE("Interface: is followed when it is renamed")
+{
+    const Veth veth;
+    const Interface a(Veth::a);
+    const auto before = a.link();
+    Veth::ip("link set left down");
+    CHECK_FALSE(a.link().up);
+    CHECK(a.link().exists);
+    Veth::ip("link set left name other");
+    Veth::ip("link set other up");
+    CHECK(a.link().address == before.address);
+    CHECK(a.link().up);
+    CHECK(a.link().mtu == 1500);
+    Veth::ip("link delete other");
+    CHECK_FALSE(a.link().exists);
+}
