@@ -123,9 +123,12 @@ $(B)/tool.a: $(filter-out %/main.o,$(call obj,$(tool_src)))
 	@rm -f $@
 	$(if $(V),,@echo "  AR      $@" &&) $(AR) rcs $@ $^
 
+# l2_raw measures the drivers below the library's surface.
+$(B)/bench/l2_raw: $(B)/libp2prdma-l2.a
+$(B)/bench/l2_raw: inner := $(B)/libp2prdma-l2.a $(l2_libs)
 $(guest) $(bench): $(B)/%: $(B)/obj/tests/%.o $(B)/tool.a $(lib_so) $(l2_so)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $< $(B)/tool.a -L$(B) -lp2prdma-l2 -lp2prdma \
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $< $(B)/tool.a $(inner) -L$(B) -lp2prdma-l2 -lp2prdma \
 		'-Wl,-rpath,$$ORIGIN/..' -lCatch2Main -lCatch2 -libverbs -lefa -lmd -lpthread
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

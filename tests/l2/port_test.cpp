@@ -13,7 +13,11 @@
 #include <catch2/matchers/catch_matchers_exception.hpp>
 
 #include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdio>
 #include <memory>
+#include <thread>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,6 +50,19 @@ std::uint64_t counter(const Port& port, const std::string& name)
             return value;
     FAIL("no counter " << name);
     return 0;
+}
+
+/// In a child process: tells by a byte that it has opened it.
+[[noreturn]] void hold_port_until_killed(int tell)
+{
+    try {
+        const auto port = open_port(Veth::b, {.port = PortKind::xdp});
+        (void)!write(tell, "x", 1);
+        pause();
+    } catch (const Error& error) {
+        std::fprintf(stderr, "%s\n", error.what());
+    }
+    _exit(1);
 }
 
 } // namespace
@@ -302,12 +319,8 @@ TEST_CASE("XdpPort: a process that dies leaves no program behind")
     std::array<int, 2> opened = {};
     REQUIRE(pipe(opened.data()) == 0);
     const auto child = fork();
-    if (child == 0) {
-        const auto port = open_port(Veth::b, {.port = PortKind::xdp});
-        (void)write(opened[1], "x", 1);
-        pause();
-        _exit(0);
-    }
+    if (child == 0)
+        hold_port_until_killed(opened[1]);
     char byte = 0;
     close(opened[1]);
     REQUIRE(read(opened[0], &byte, 1) == 1);
@@ -352,6 +365,8 @@ TEST_CASE("open_port: says what is wrong with an interface")
     CHECK_THROWS_WITH(open(Veth::b), "the MTU of right is 200: too small, at least 256 is needed");
     Veth::ip("link set right down");
     CHECK_THROWS_WITH(open(Veth::b), "right is down, or has no carrier");
+    while (Interface(Veth::a).link().up) // the kernel tells late, but it does
+        std::this_thread::yield();
     CHECK_THROWS_WITH(open(Veth::a), "left is down, or has no carrier");
     try {
         (void)open("nowhere");
