@@ -121,13 +121,16 @@ def vlans(a, b, directory):
 
 
 def two_processes(a, b, directory):
-    """Two servers and two clients share the two interfaces."""
-    for service in ("1", "2"):
-        serve(a, directory, "--service", service)
-    loads = [load(b, a.mac, 1, "--service", service) for service in ("1", "2")]
+    """An interface belongs to one process, but for another EtherType."""
+    other = ["--ether-type", "0x88b6"]
+    for words in ([], other):
+        serve(a, directory, *words)
+    loads = [load(b, a.mac, 1, *words) for words in ([], other)]
     for ours in loads:
         status, perf = result_of(ours)
         check(status == 0 and perf["operations"] > 0, f"both work: {perf}"[:200])
+    status, answer = run(a, "l2", "serve", "-i", a.interface, "--time", "1", "--json")
+    check(status == 1 and "in use" in answer["error"], f"a second one is told: {answer}")
 
 
 def sockets_of(station):

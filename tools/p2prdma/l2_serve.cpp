@@ -55,7 +55,7 @@ void serve(const Options& options)
     auto l2 = options.l2;
     if (options.server.polling)
         l2.device.progress = l2::Progress::caller;
-    const auto device = open_l2(l2);
+    auto device = open_l2(l2);
     const L2Publisher publisher(device, "l2 serve");
     L2Server server(device, options.server);
     announce(options, device);

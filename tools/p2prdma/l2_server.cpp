@@ -15,6 +15,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::uint32_t completions = 1u << 18;
+constexpr std::size_t batch = 64;
+constexpr auto busy_wait = std::chrono::milliseconds(20);
 constexpr auto drop_interval = std::chrono::seconds(1);
 /// Polls between looks at what comes seldom.
 constexpr unsigned polls = 4096;
@@ -71,7 +73,6 @@ L2Server::L2Server(const l2::Device& device, const Options& options)
 void L2Server::run(Patience& patience)
 {
     for (;;) {
-        // Before the signal that ends it is seen, what has come is answered.
         if (options_.polling)
             for (unsigned i = 0; i < polls; i++)
                 static_cast<void>(take_completions());
@@ -81,18 +82,32 @@ void L2Server::run(Patience& patience)
 
 void L2Server::look(bool sleep, Patience& patience)
 {
-    if (sleep) {
-        done_.arm();
-        if (take_completions() == 0) {
-            std::array<pollfd, 2> events = {{{listener_.fd(), POLLIN, 0}, {done_.fd(), POLLIN, 0}}};
-            patience.wait(events, drop_interval, "serving");
-        }
-        while (take_completions() > 0) {
-        }
-    }
+    if (sleep)
+        is_busy_ ? wait_for_more() : wait_for_anything(patience);
     patience.check("serving");
     take_requests();
     drop_ended();
+}
+
+/// Waiting in the queue answers sooner than by its descriptor, but sees no new connections.
+void L2Server::wait_for_more()
+{
+    std::array<l2::Completion, batch> done;
+    const auto count = done_.wait(done, Clock::now() + busy_wait);
+    for (const auto& each : std::span(done).first(count))
+        take_completion(each);
+    is_busy_ = count > 0;
+}
+
+void L2Server::wait_for_anything(Patience& patience)
+{
+    done_.arm();
+    if (take_completions() == 0) {
+        std::array<pollfd, 2> events = {{{listener_.fd(), POLLIN, 0}, {done_.fd(), POLLIN, 0}}};
+        patience.wait(events, drop_interval, "serving");
+    }
+    while (const auto count = take_completions())
+        is_busy_ |= count > 0;
 }
 
 void L2Server::take_requests()
@@ -161,7 +176,7 @@ void L2Server::echo(Session& session, const l2::Completion& completion)
 
 std::size_t L2Server::take_completions()
 {
-    std::array<l2::Completion, 64> done;
+    std::array<l2::Completion, batch> done;
     const auto count = done_.poll(done);
     for (const auto& each : std::span(done).first(count))
         take_completion(each);

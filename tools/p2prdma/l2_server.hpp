@@ -44,6 +44,8 @@ private:
     };
 
     void look(bool sleep, Patience& patience);
+    void wait_for_more();
+    void wait_for_anything(Patience& patience);
     void take_requests();
     void take_request(const l2::Listener::Request& request);
     void welcome(const l2::Listener::Request& request, const L2Greeting& greeting);
@@ -62,6 +64,7 @@ private:
     l2::Listener listener_;
     std::unordered_map<std::uint32_t, std::unique_ptr<Session>> sessions_; // by queue pair
     std::chrono::steady_clock::time_point dropped_ = {};
+    bool is_busy_ = false; // something came lately
 };
 
 } // namespace p2prdma::tool

@@ -17,30 +17,29 @@ struct Options {
     bool json = false;
 };
 
-Json to_json(const l2::Peer& peer)
+/// The interface belongs to a process of this machine: it looks around for us.
+Json look_by_process(const Options& options, const std::exception& error)
 {
-    return {{"address", peer.address.to_string()},
-            {"name", peer.name},
-            {"service", peer.service},
-            {"frame_limit", peer.frame_limit},
-            {"authenticated", peer.authenticated},
-            {"fault_delay", peer.fault_delay}};
+    const auto processes =
+        collect_l2_statistics(options.l2.interface, {options.service, options.wait});
+    if (processes.empty())
+        throw l2_failure(error, options.l2);
+    auto json = processes.front();
+    json.erase("counters");
+    return json;
 }
 
 Json look(const Options& options)
 {
-    auto device = open_l2(options.l2);
-    auto peers = Json::array();
-    for (const auto& peer :
-         device.discover(options.service, std::chrono::milliseconds(options.wait)))
-        peers.push_back(to_json(peer));
-    return {{"interface", device.interface()},
-            {"address", device.address().to_string()},
-            {"port", l2::to_string(device.port())},
-            {"port_reason", device.port_reason()},
-            {"frame_limit", device.frame_limit()},
-            {"peers", peers},
-            {"processes", collect_l2_statistics(device.interface())}};
+    try {
+        auto device = l2::Device::open(options.l2.interface, options.l2.device);
+        auto json = describe(device);
+        json["peers"] =
+            look_around(device, options.service, std::chrono::milliseconds(options.wait));
+        return json;
+    } catch (const std::exception& error) {
+        return look_by_process(options, error);
+    }
 }
 
 std::string text(const Json& json, const char* key)
@@ -74,14 +73,16 @@ void tell_process(const Json& process)
 
 void stat(const Options& options)
 {
-    const auto json = look(options);
+    auto json = look(options);
+    const auto processes = collect_l2_statistics(options.l2.interface);
+    json["processes"] = processes;
     if (options.json)
         return print(json);
     std::printf("%s (%s), frames of %s bytes: %s\n", text(json, "interface").c_str(),
                 text(json, "address").c_str(), text(json, "frame_limit").c_str(),
                 text(json, "port_reason").c_str());
     tell_peers(json["peers"]);
-    for (const auto& process : json["processes"])
+    for (const auto& process : processes)
         tell_process(process);
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <fstream>
@@ -21,11 +22,12 @@ namespace {
 
 constexpr std::size_t max_answer = 64 << 10;
 constexpr int backlog = 4;
+constexpr auto max_look = std::chrono::seconds(10);
 
 /// Names after which come the interface, a slash and the process's number.
 std::string name_beginning(const std::string& interface)
 {
-    return "p2prdma-l2/" + interface + "/";
+    return "p2prdma-l2-stat/" + interface + "/";
 }
 
 /// An abstract address: no file, so nothing is left behind by a process that was killed.
@@ -61,9 +63,9 @@ bool may_know(int socket)
 
 void limit_waiting(int socket)
 {
-    const timeval second = {1, 0};
-    ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
-    ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &second, sizeof(second));
+    const timeval limit = {1 + max_look.count(), 0};
+    ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 }
 
 /// The abstract names of this network namespace that begin so.
@@ -96,7 +98,7 @@ std::string read_all(int socket)
     return text;
 }
 
-std::string ask(const std::string& name)
+std::string ask(const std::string& name, const L2Look& look)
 {
     sockaddr_un address;
     const auto length = make_address(name, address);
@@ -106,6 +108,8 @@ std::string ask(const std::string& name)
     limit_waiting(socket.get());
     if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), *length) < 0 ||
         !may_know(socket.get())) // nor is believed just anybody who took the name
+        return {};
+    if (::send(socket.get(), &look, sizeof(look), MSG_NOSIGNAL) != sizeof(look))
         return {};
     return read_all(socket.get());
 }
@@ -119,7 +123,7 @@ std::uint64_t counter(const l2::Statistics& statistics, const std::string& name)
     return found == statistics.end() ? 0 : found->second;
 }
 
-L2Publisher::L2Publisher(const l2::Device& device, std::string command)
+L2Publisher::L2Publisher(l2::Device& device, std::string command)
     : device_(device), command_(std::move(command)),
       socket_(listen_as(name_beginning(device.interface()) + std::to_string(::getpid()))),
       stop_(::eventfd(0, EFD_CLOEXEC))
@@ -156,33 +160,63 @@ void L2Publisher::serve() noexcept
     }
 }
 
-void L2Publisher::tell_one() const
+void L2Publisher::tell_one()
 {
     const UniqueFd client(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!client || !may_know(client.get()))
         return;
     limit_waiting(client.get());
-    const Json json = {{"pid", ::getpid()},
-                       {"command", command_},
-                       {"interface", device_.interface()},
-                       {"address", device_.address().to_string()},
-                       {"port", l2::to_string(device_.port())},
-                       {"port_reason", device_.port_reason()},
-                       {"frame_limit", device_.frame_limit()},
-                       {"counters", to_json(device_.statistics())}};
+    L2Look look;
+    if (::recv(client.get(), &look, sizeof(look), MSG_WAITALL) != sizeof(look))
+        return;
+    auto json = describe(device_);
+    json["pid"] = ::getpid();
+    json["command"] = command_;
+    json["counters"] = to_json(device_.statistics());
+    const auto wait =
+        std::min<std::chrono::milliseconds>(std::chrono::milliseconds(look.wait), max_look);
+    if (look.wait)
+        json["peers"] = look_around(device_, look.service, wait);
     const auto text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
     static_cast<void>(::send(client.get(), text.data(), text.size(), MSG_NOSIGNAL));
 }
 
-std::vector<Json> collect_l2_statistics(const std::string& interface)
+std::vector<Json> collect_l2_statistics(const std::string& interface, const L2Look& look)
 {
     std::vector<Json> all;
     for (const auto& name : names_with(name_beginning(interface))) {
-        auto json = Json::parse(ask(name), nullptr, false);
+        auto json = Json::parse(ask(name, look), nullptr, false);
         if (json.is_object())
             all.push_back(std::move(json));
     }
     return all;
+}
+
+Json to_json(const l2::Peer& peer)
+{
+    return {{"address", peer.address.to_string()},
+            {"name", peer.name},
+            {"service", peer.service},
+            {"frame_limit", peer.frame_limit},
+            {"authenticated", peer.authenticated},
+            {"fault_delay", peer.fault_delay}};
+}
+
+Json describe(const l2::Device& device)
+{
+    return {{"interface", device.interface()},
+            {"address", device.address().to_string()},
+            {"port", l2::to_string(device.port())},
+            {"port_reason", device.port_reason()},
+            {"frame_limit", device.frame_limit()}};
+}
+
+Json look_around(l2::Device& device, std::uint32_t service, std::chrono::milliseconds wait)
+{
+    auto peers = Json::array();
+    for (const auto& peer : device.discover(service, wait))
+        peers.push_back(to_json(peer));
+    return peers;
 }
 
 } // namespace p2prdma::tool
