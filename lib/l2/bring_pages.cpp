@@ -61,7 +61,7 @@ int bring_pages(const void* address, std::size_t length, Pager::Need need) noexc
     if (length > UINTPTR_MAX - begin)
         return EFAULT;
     const std::size_t offset = begin % static_cast<std::uintptr_t>(::getpagesize());
-    auto* const start = reinterpret_cast<std::byte*>(begin - offset);
+    auto* const start = static_cast<std::byte*>(const_cast<void*>(address)) - offset;
     length += offset;
     const bool writing = need == Pager::Need::writing;
     const int error = has_populate() ? populate(start, length, writing) : ENOSYS;

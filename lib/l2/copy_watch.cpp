@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "lib/l2/copy_watch.hpp"
 
+#include "p2prdma/unique_fd.hpp"
+
+#include <array>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <mutex>
 #include <stop_token>
+#include <string_view>
 #include <thread>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 namespace p2prdma::l2::copy_watch {
 
@@ -18,6 +26,22 @@ constexpr unsigned idle_periods = 100; ///< without a copy, after which it sleep
 std::mutex mutex;
 Slot* slots = nullptr; ///< under the mutex
 
+/// Whether it waits for something, and is not merely kept from running by others.
+bool sleeps(pid_t thread) noexcept
+{
+    std::array<char, 64> path = {};
+    std::array<char, 256> text = {};
+    std::snprintf(path.data(), path.size(), "/proc/self/task/%d/stat", thread);
+    const UniqueFd file(::open(path.data(), O_RDONLY | O_CLOEXEC));
+    const ssize_t length = ::read(file.get(), text.data(), text.size());
+    if (length <= 0)
+        return true; // where there is no /proc
+    // "12 (a name) S ..."
+    const std::string_view stat(text.data(), static_cast<std::size_t>(length));
+    const std::size_t name_end = stat.rfind(')');
+    return name_end != std::string_view::npos && stat.substr(name_end + 1).starts_with(" S");
+}
+
 /// Whether there was a copy since it was last called, or there is one now.
 bool look() noexcept
 {
@@ -26,7 +50,7 @@ bool look() noexcept
     for (Slot* slot = slots; slot; slot = slot->next) {
         const std::uint32_t now = slot->sequence.load(std::memory_order_relaxed);
         const bool copying = (now & 1) != 0;
-        if (copying && now == slot->seen)
+        if (copying && now == slot->seen && sleeps(slot->number))
             ::pthread_sigqueue(slot->thread, SIGURG, {.sival_ptr = slot});
         busy = busy || copying || now != slot->seen;
         slot->seen = now;
@@ -90,6 +114,7 @@ void add(Slot& slot)
     static const Watcher watcher;
     const std::lock_guard lock(mutex);
     slot.thread = ::pthread_self();
+    slot.number = ::gettid();
     slot.next = slots;
     slots = &slot;
 }

@@ -5,11 +5,12 @@
 #include <cstdint>
 
 #include <pthread.h>
+#include <sys/types.h>
 
 /// Gets threads out of a copy that takes longer than some milliseconds: one that waits for a page
-/// of a userfaultfd, which went just before. A thread looks at them ten times a second, or more
-/// often, as long as copies are made, and sleeps otherwise; it queues the signal SIGURG, which
-/// nobody minds who does not know it, to a thread that it finds in the same copy twice.
+/// of a userfaultfd, which went just before. A thread looks at them a hundred times a second as
+/// long as copies are made, and sleeps otherwise; it queues the signal SIGURG, which nobody minds
+/// who does not know it, to a thread that it finds asleep in the same copy twice.
 namespace p2prdma::l2::copy_watch {
 
 constexpr unsigned period_ms = 10; ///< a copy has at least this, and at most twice as long
@@ -19,6 +20,7 @@ struct Slot {
     std::atomic<std::uint32_t> sequence = 0; ///< odd: a copy is under way
     std::uint32_t seen = 0;                  ///< by the watch
     pthread_t thread = {};
+    pid_t number = 0; ///< the thread's, as the kernel counts
     Slot* next = nullptr;
 };
 

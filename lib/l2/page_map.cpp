@@ -21,7 +21,8 @@ unsigned page_shift() noexcept
 
 bool is_resident(std::uintptr_t address, std::size_t length, unsigned char* out) noexcept
 {
-    return ::mincore(reinterpret_cast<void*>(address), length, out) == 0;
+    auto* const start = reinterpret_cast<void*>(address); // NOLINT(performance-no-int-to-ptr)
+    return ::mincore(start, length, out) == 0;
 }
 
 } // namespace
@@ -100,9 +101,10 @@ bool PageMap::is_mapped(const void* address, std::size_t length) noexcept
     const auto start = reinterpret_cast<std::uintptr_t>(address);
     const auto page = static_cast<std::uintptr_t>(::getpagesize());
     const std::uintptr_t offset = start % page;
+    auto* const first = static_cast<std::byte*>(const_cast<void*>(address)) - offset;
     // MS_ASYNC does nothing but to look for holes. A length that wraps to 0 would pass.
     return start < UINTPTR_MAX - page && length < UINTPTR_MAX - page - start &&
-           ::msync(reinterpret_cast<void*>(start - offset), length + offset, MS_ASYNC) == 0;
+           ::msync(first, length + offset, MS_ASYNC) == 0;
 }
 
 } // namespace p2prdma::l2

@@ -4,6 +4,7 @@
 #include "lib/l2/pager.hpp"
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -27,14 +28,19 @@ namespace paging {
 
 inline const std::size_t page = static_cast<std::size_t>(::getpagesize());
 
-/// Mapped memory, fresh anonymous unless said otherwise; unmapped in the end.
+/// Mapped memory, fresh anonymous unless said otherwise; unmapped in the end. It lies where nobody
+/// else is given memory, so that what a test unmaps stays so.
 class Mapping {
 public:
     explicit Mapping(std::size_t pages, int protection = PROT_READ | PROT_WRITE,
                      int flags = MAP_PRIVATE | MAP_ANONYMOUS, int fd = -1)
         : length_(pages * page)
     {
-        void* const start = ::mmap(nullptr, length_, protection, flags, fd, 0);
+        static std::atomic<std::uintptr_t> place = first_place;
+        constexpr std::uintptr_t huge = 2 * 1024 * 1024;
+        const auto here = place.fetch_add((length_ + 2 * huge) / huge * huge);
+        void* const start = ::mmap(reinterpret_cast<void*>(here), length_, protection,
+                                   flags | MAP_FIXED_NOREPLACE, fd, 0);
         if (start == MAP_FAILED)
             throw std::runtime_error(std::string("mmap: ") + std::strerror(errno));
         start_ = static_cast<std::byte*>(start);
@@ -55,6 +61,11 @@ public:
     void unmap(std::size_t first, std::size_t count) const { ::munmap(at(first), count * page); }
 
 private:
+#ifdef __SANITIZE_THREAD__ // knows of this only
+    static constexpr std::uintptr_t first_place = 0x1000000000;
+#else
+    static constexpr std::uintptr_t first_place = 0x200000000000;
+#endif
     std::byte* start_ = nullptr;
     std::size_t length_;
 };

@@ -49,12 +49,14 @@ void check_copies_end_at_holes()
     CHECK(data[page] == std::byte{3});
     ::mprotect(memory.at(2), page, PROT_NONE);
     CHECK(user_access::copy_from(data, memory.at(2)) == 0);
-    for (const std::uintptr_t nowhere : {std::uintptr_t{0}, std::uintptr_t{0x8000000000000000},
-                                         std::uintptr_t{0xffffffffff000000}})
-        CHECK(user_access::copy_to(reinterpret_cast<void*>(nowhere), data) == 0);
+    CHECK(user_access::copy_to(reinterpret_cast<void*>(64), data) == 0);
+#ifndef __SANITIZE_ADDRESS__ // which knows better
+    CHECK(user_access::copy_to(reinterpret_cast<void*>(0x8000000000000000), data) == 0);
+    CHECK(user_access::copy_to(reinterpret_cast<void*>(0xffffffffff000000), data) == 0);
+#endif
 }
 
-/// How a child that has `prepared` and then reads from address 0 ends.
+/// How a child that has `prepared` and then reads from nowhere ends.
 template <typename Preparation>
 int end_of_child(Preparation prepared)
 {
@@ -62,7 +64,7 @@ int end_of_child(Preparation prepared)
     if (child == 0) {
         ::prctl(PR_SET_DUMPABLE, 0); // no core file of it
         prepared();
-        volatile int* volatile nowhere = nullptr;
+        volatile int* volatile nowhere = reinterpret_cast<volatile int*>(64);
         ::_exit(*nowhere);
     }
     int status = 0;

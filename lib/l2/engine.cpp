@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "lib/l2/engine.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace p2prdma::l2 {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Time no_room_interval = 50us;
+constexpr unsigned rounds = 4; // of sending, before frames that came are looked at again
+
+std::uint8_t not_zero(std::uint64_t random) noexcept
+{
+    return static_cast<std::uint8_t>(1 + random % 255);
+}
+
+void fill(std::array<std::uint8_t, 16>& nonce, const RandomSource& random)
+{
+    const std::array words = {random(), random()};
+    std::memcpy(nonce.data(), words.data(), nonce.size());
+}
+
+} // namespace
+
+Engine::Engine(Port& port, Pager& pager, const DeviceOptions& options, const RandomSource& random)
+    : context_(port, pager, options, random), epoch_(not_zero(random())),
+      frame_limit_(port.frame_limit()), table_(options.max_queue_pairs), frames_(port.batch())
+{
+}
+
+Engine::~Engine()
+{
+    (void)context_.outbox.flush();
+}
+
+void Engine::activate(Connection& connection) noexcept
+{
+    if (std::exchange(connection.active, true))
+        return;
+    active_.push_back(&connection); // new_local() made the room
+}
+
+bool Engine::progress(Time now)
+{
+    now_ = now;
+    bool worked = receive(now);
+    worked = resolve(now) || worked;
+    run_timers(now);
+    if (now >= next_tick_)
+        tick(now);
+    worked = serve(now) || worked;
+    reap();
+    return worked;
+}
+
+void Engine::transmit(Time now)
+{
+    now_ = now;
+    (void)serve(now);
+}
+
+bool Engine::receive(Time now)
+{
+    const auto count = context_.port.receive(frames_);
+    for (std::size_t i = 0; i < count; ++i)
+        take(frames_[i], now);
+    return count != 0;
+}
+
+bool Engine::resolve(Time now) noexcept
+{
+    std::array<Pager::Resolved, 64> resolved;
+    const auto count = context_.pager.take(resolved);
+    for (const auto& one : std::span(resolved).first(count))
+        if (auto* const connection = table_.find(static_cast<std::uint32_t>(one.token >> 32))) {
+            connection->resolved(one.token, one.error, now);
+            activate(*connection);
+        }
+    return count != 0;
+}
+
+void Engine::run_timers(Time now) noexcept
+{
+    while (timers_.due(now))
+        if (auto* const connection = table_.find(timers_.pop())) {
+            connection->timer = Time::max();
+            activate(*connection);
+        }
+}
+
+void Engine::serve_one(Connection& connection, Time now) noexcept
+{
+    connection.active = false;
+    if (connection.transmit(now))
+        activate(connection);
+    const auto due = connection.deadline();
+    if (due < connection.timer) {
+        connection.timer = std::max(due, now + 1us);
+        timers_.push(connection.timer, connection.number());
+    }
+}
+
+bool Engine::serve(Time now) noexcept
+{
+    blocked_ = !context_.outbox.flush();
+    bool worked = false;
+    for (unsigned round = 0; round < rounds && !active_.empty() && !blocked_; ++round) {
+        worked = true;
+        serving_.swap(active_);
+        for (auto* const connection : serving_) {
+            if (context_.outbox.full())
+                blocked_ = !context_.outbox.flush();
+            serve_one(*connection, now);
+        }
+        serving_.clear();
+        blocked_ = !context_.outbox.flush();
+    }
+    return worked;
+}
+
+Time Engine::deadline() const noexcept
+{
+    if (blocked_)
+        return now_ + no_room_interval;
+    if (!active_.empty() || !context_.outbox.empty())
+        return now_;
+    return std::min(timers_.next(), next_tick_);
+}
+
+/// Those without an owner go when they have told their peers, or need not.
+void Engine::reap() noexcept
+{
+    std::erase_if(dying_, [this](std::uint32_t number) {
+        auto* const connection = table_.find(number);
+        if (connection == nullptr || !connection->finished())
+            return connection == nullptr;
+        std::erase(active_, connection);
+        for (auto& [address, peer] : peers_)
+            if (peer.one == connection)
+                peer.one = nullptr;
+        table_.remove(number);
+        return true;
+    });
+}
+
+wire::Connect Engine::own() const noexcept
+{
+    wire::Connect own;
+    own.epoch = epoch_;
+    own.payload_limit = static_cast<std::uint16_t>(Connection::payload_of(frame_limit_, sealed()));
+    own.features = (context_.options.faults == FaultMode::delay ? wire::feature_fault_delay : 0U) |
+                   (sealed() ? wire::feature_sealed : 0U);
+    return own;
+}
+
+/// What a new connection says of itself; nothing: there are too many.
+std::optional<wire::Connect> Engine::new_local()
+{
+    const auto random = context_.random();
+    const auto number = table_.reserve(static_cast<std::uint32_t>(random));
+    if (!number)
+        return std::nullopt;
+    auto local = own();
+    local.qp = *number;
+    local.tag = static_cast<std::uint16_t>(random >> 32);
+    local.psn = static_cast<std::uint32_t>(context_.random()) & wire::psn_mask;
+    fill(local.nonce, context_.random);
+    active_.reserve(table_.size() + 1);
+    serving_.reserve(table_.size() + 1);
+    dying_.reserve(table_.size() + 1);
+    return local;
+}
+
+Connection* Engine::connect(const MacAddress& peer, std::uint32_t service,
+                            const QueuePairSetup& setup, Time now)
+{
+    auto local = new_local();
+    if (!local)
+        return nullptr;
+    local->service = service;
+    local->max_reads = setup.options.max_reads;
+    auto& connection = table_.put(std::make_unique<Connection>(context_, setup, peer, *local));
+    connection.connect(now);
+    activate(connection);
+    return &connection;
+}
+
+Connection* Engine::accept(std::uint64_t request, const QueuePairSetup& setup, Time now)
+{
+    const auto* const pending = pending_.find(request);
+    auto local = pending != nullptr ? new_local() : std::nullopt;
+    if (!local)
+        return nullptr;
+    local->service = pending->connect.service;
+    local->max_reads = setup.options.max_reads;
+    auto& connection =
+        table_.put(std::make_unique<Connection>(context_, setup, pending->peer, *local));
+    const bool sensible = connection.accept(pending->connect, pending->private_data, now);
+    pending_.remove(request);
+    if (!sensible) {
+        table_.remove(connection.number());
+        return nullptr;
+    }
+    table_.note_peer(connection);
+    context_.counters.add(Counter::connects);
+    activate(connection);
+    return &connection;
+}
+
+void Engine::reject(std::uint64_t request, std::span<const std::byte> private_data,
+                    Time now) noexcept
+{
+    const auto* const pending = pending_.find(request);
+    if (pending == nullptr)
+        return;
+    send_reject(pending->peer, pending->connect, RejectReason::by_application, private_data);
+    pending_.remove(request);
+    transmit(now);
+}
+
+std::errc Engine::post_send(Connection& connection, std::span<const SendRequest> requests,
+                            std::size_t& taken) noexcept
+{
+    taken = 0;
+    for (const auto& request : requests) {
+        if (const auto error = connection.post_send(request); error != std::errc())
+            return error;
+        ++taken;
+        activate(connection);
+    }
+    return {};
+}
+
+std::errc Engine::post_receive(Connection& connection, const ReceiveRequest& request) noexcept
+{
+    const auto error = connection.post_receive(request);
+    if (connection.has_news())
+        activate(connection);
+    return error;
+}
+
+void Engine::disconnect(Connection& connection, Time now) noexcept
+{
+    connection.disconnect(now);
+    activate(connection);
+}
+
+void Engine::destroy(Connection& connection, Time now) noexcept
+{
+    connection.disconnect(now);
+    connection.detach();
+    dying_.push_back(connection.number()); // new_local() made the room
+    activate(connection);
+}
+
+} // namespace p2prdma::l2

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// The part of Engine that frames come to, and those that belong to no connection come from.
+#include "lib/l2/engine.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace p2prdma::l2 {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Time tick_interval = 100ms;
+constexpr unsigned strangers_limit = 256; // answers in a tick_interval to who is not connected
+constexpr std::size_t offers_limit = 4096;
+constexpr std::size_t peers_limit = 65536;
+
+Counter counter_of(wire::Verdict verdict) noexcept
+{
+    const auto first = static_cast<unsigned>(Counter::too_short);
+    return static_cast<Counter>(first + static_cast<unsigned>(verdict) - 1);
+}
+
+bool deserves_no_link(wire::Opcode opcode) noexcept
+{
+    return opcode <= wire::Opcode::atomic_response || opcode == wire::Opcode::probe ||
+           opcode == wire::Opcode::keep_alive || opcode == wire::Opcode::disconnect_request;
+}
+
+bool says_no_link(const wire::Frame& frame) noexcept
+{
+    return frame.header.opcode == wire::Opcode::nak && frame.ack &&
+           frame.ack->syndrome == wire::Syndrome::no_link;
+}
+
+} // namespace
+
+void Engine::take(std::span<const std::byte> bytes, Time now)
+{
+    wire::Frame frame;
+    const auto verdict = wire::parse(bytes, context_.options.ether_type, frame);
+    if (verdict != wire::Verdict::good) {
+        context_.counters.add(counter_of(verdict));
+        return;
+    }
+    context_.counters.add(Counter::frames_received);
+    context_.counters.add(Counter::bytes_received, bytes.size());
+    switch (frame.header.opcode) {
+    case wire::Opcode::discover:
+        discover_asked(frame, now);
+        break;
+    case wire::Opcode::offer:
+        offer(frame);
+        break;
+    case wire::Opcode::connect_request:
+        connect_request(frame, bytes, now);
+        break;
+    default:
+        if (says_no_link(frame))
+            take_no_link(frame, now);
+        else
+            to_connection(frame, bytes, now);
+        break;
+    }
+}
+
+void Engine::to_connection(const wire::Frame& frame, std::span<const std::byte> bytes, Time now)
+{
+    auto& counters = context_.counters;
+    auto* const connection = table_.find(frame.header.dst_qp);
+    if (frame.header.epoch != epoch_ || connection == nullptr) {
+        counters.add(frame.header.epoch != epoch_ ? Counter::stale_epoch
+                                                  : Counter::unknown_queue_pair);
+        no_link(frame, now);
+        return;
+    }
+    if (frame.source != connection->peer()) {
+        counters.add(Counter::wrong_source);
+        return;
+    }
+    if (frame.header.src_tag != connection->handshake().local().tag) {
+        counters.add(Counter::wrong_tag);
+        return;
+    }
+    if (!is_genuine(*connection, frame))
+        return;
+    const auto before = connection->state();
+    connection->received(frame, bytes, now);
+    activate(*connection);
+    if (before != ConnectionState::established &&
+        connection->state() == ConnectionState::established)
+        established(*connection, now);
+}
+
+bool Engine::is_genuine(const Connection& connection, const wire::Frame& frame) noexcept
+{
+    (void)connection;
+    (void)frame;
+    return true;
+}
+
+/// A peer whose epoch is another than before has restarted: what it had of connections is gone.
+void Engine::established(Connection& connection, Time now)
+{
+    if (connection.handshake().local().service != 0)
+        table_.note_peer(connection);
+    if (peers_.size() >= peers_limit)
+        peers_.clear();
+    auto& peer = peers_[connection.peer()];
+    const auto epoch = connection.handshake().remote().epoch;
+    if (std::exchange(peer.epoch, epoch) == epoch)
+        return;
+    table_.for_each([&](Connection& other) {
+        if (other.peer() != connection.peer() || other.handshake().remote().epoch == epoch ||
+            other.handshake().remote().epoch == 0)
+            return;
+        other.lost(now);
+        activate(other);
+    });
+}
+
+void Engine::connect_request(const wire::Frame& frame, std::span<const std::byte> bytes, Time now)
+{
+    if (!frame.connect || frame.connect->epoch == 0 || frame.connect->qp == 0 ||
+        frame.source.is_group() || frame.destination.is_group()) {
+        context_.counters.add(Counter::bad_connect);
+        return;
+    }
+    auto* const known = table_.find(frame.source, frame.connect->qp);
+    if (known != nullptr && known->handshake().remote().nonce == frame.connect->nonce) {
+        known->received(frame, bytes, now); // our answer was lost
+        activate(*known);
+        return;
+    }
+    const bool seals = (frame.connect->features & wire::feature_sealed) != 0;
+    auto reason = seals != sealed() ? RejectReason::not_sealed : RejectReason::full;
+    if (seals == sealed())
+        switch (pending_.add(frame.source, *frame.connect, frame.payload, now)) {
+        case PendingRequests::Added::added:
+        case PendingRequests::Added::known:
+            return;
+        case PendingRequests::Added::no_listener:
+            reason = RejectReason::no_listener;
+            break;
+        case PendingRequests::Added::full:
+            break;
+        }
+    context_.counters.add(Counter::connects_refused);
+    if (may_answer_strangers(now))
+        send_reject(frame.source, *frame.connect, reason, {});
+}
+
+void Engine::send_unconnected(Draft& draft) noexcept
+{
+    auto& outbox = context_.outbox;
+    if (outbox.full() && !outbox.flush())
+        return; // as good as lost
+    outbox.push(draft.head, draft.payload, nullptr);
+}
+
+void Engine::send_reject(const MacAddress& peer, const wire::Connect& request, RejectReason reason,
+                         std::span<const std::byte> private_data) noexcept
+{
+    Draft draft;
+    draft.head.destination = peer;
+    draft.head.header.opcode = wire::Opcode::reject;
+    draft.head.header.dst_qp = request.qp;
+    draft.head.header.epoch = request.epoch;
+    draft.head.header.src_tag = request.tag;
+    draft.head.connect = own();
+    draft.head.connect->reason = static_cast<std::uint32_t>(reason);
+    draft.head.connect->nonce = request.nonce;
+    draft.head.connect->service = request.service;
+    if (!private_data.empty())
+        draft.payload.add(private_data.first(std::min(private_data.size(), max_private_data)));
+    send_unconnected(draft);
+}
+
+/// Nobody makes us send more than so much by frames that belong to no connection.
+bool Engine::may_answer_strangers(Time now) noexcept
+{
+    if (now - strangers_since_ >= tick_interval) {
+        strangers_since_ = now;
+        strangers_ = 0;
+    }
+    return strangers_++ < strangers_limit;
+}
+
+void Engine::no_link(const wire::Frame& frame, Time now) noexcept
+{
+    if (!deserves_no_link(frame.header.opcode) || frame.source.is_group() ||
+        !may_answer_strangers(now))
+        return;
+    context_.counters.add(Counter::no_link_sent);
+    Draft draft;
+    draft.head.destination = frame.source;
+    draft.head.header.opcode = wire::Opcode::nak;
+    draft.head.header.dst_qp = frame.header.dst_qp;
+    draft.head.header.epoch = frame.header.epoch;
+    draft.head.header.src_tag = frame.header.src_tag;
+    draft.head.header.psn = frame.header.psn;
+    draft.head.ack = wire::Ack{.syndrome = wire::Syndrome::no_link};
+    send_unconnected(draft);
+}
+
+void Engine::take_no_link(const wire::Frame& frame, Time now) noexcept
+{
+    auto* const connection = table_.find(frame.source, frame.header.dst_qp);
+    if (connection == nullptr || connection->handshake().remote().tag != frame.header.src_tag ||
+        connection->handshake().remote().epoch != frame.header.epoch) {
+        context_.counters.add(Counter::unknown_queue_pair);
+        return;
+    }
+    context_.counters.add(Counter::no_link_received);
+    connection->lost(now);
+    activate(*connection);
+    if (const auto peer = peers_.find(frame.source); peer != peers_.end())
+        peer->second.suspect = true;
+}
+
+void Engine::discover(std::uint32_t service, Time now) noexcept
+{
+    const std::array words = {context_.random(), context_.random()};
+    std::memcpy(discovery_nonce_.data(), words.data(), discovery_nonce_.size());
+    discovered_service_ = service;
+    offers_.clear();
+    ask_again(now);
+}
+
+void Engine::ask_again(Time now) noexcept
+{
+    Draft draft;
+    draft.head.destination.bytes = MacAddress::broadcast;
+    draft.head.header.opcode = wire::Opcode::discover;
+    draft.head.connect = own();
+    draft.head.connect->service = discovered_service_;
+    draft.head.connect->nonce = discovery_nonce_;
+    send_unconnected(draft);
+    transmit(now);
+}
+
+void Engine::discover_asked(const wire::Frame& frame, Time now) noexcept
+{
+    if (!frame.connect || frame.source.is_group() || !pending_.serves(frame.connect->service) ||
+        !may_answer_strangers(now))
+        return;
+    Draft draft;
+    draft.head.destination = frame.source;
+    draft.head.header.opcode = wire::Opcode::offer;
+    draft.head.connect = own();
+    draft.head.connect->service = frame.connect->service;
+    draft.head.connect->nonce = frame.connect->nonce;
+    const auto name = std::as_bytes(std::span(context_.options.name));
+    if (!name.empty())
+        draft.payload.add(name.first(std::min(name.size(), max_private_data)));
+    send_unconnected(draft);
+}
+
+void Engine::offer(const wire::Frame& frame)
+{
+    if (!frame.connect || frame.connect->nonce != discovery_nonce_ ||
+        frame.payload.size() > max_private_data || offers_.size() >= offers_limit)
+        return;
+    for (const auto& one : offers_)
+        if (one.address == frame.source)
+            return;
+    const auto& connect = *frame.connect;
+    const bool seals = (connect.features & wire::feature_sealed) != 0;
+    Peer peer;
+    peer.address = frame.source;
+    peer.name.assign(reinterpret_cast<const char*>(frame.payload.data()), // NOLINT
+                     frame.payload.size());
+    peer.service = connect.service;
+    peer.frame_limit = connect.payload_limit + Connection::overhead(seals);
+    peer.fault_delay = (connect.features & wire::feature_fault_delay) != 0;
+    offers_.push_back(std::move(peer));
+}
+
+// --- a few times a second ----------------------------------------------------
+
+void Engine::tick(Time now) noexcept
+{
+    next_tick_ = now + tick_interval;
+    look_at_port();
+    pending_.expire(now);
+    look_at_peers(now);
+}
+
+void Engine::look_at_port() noexcept
+{
+    context_.port.look();
+    const auto limit = context_.port.frame_limit();
+    if (std::exchange(frame_limit_, limit) == limit)
+        return;
+    table_.for_each([&](Connection& connection) { connection.set_frame_limit(limit); });
+}
+
+/// A peer is asked for a sign through one of its connections, another each time; its silence ends
+/// them all. So ten thousand idle connections to it cost no more frames than one.
+void Engine::look_at_peers(Time now) noexcept
+{
+    for (auto& [address, peer] : peers_) {
+        peer.heard = {};
+        peer.one = nullptr;
+    }
+    table_.for_each([&](Connection& connection) {
+        if (connection.state() != ConnectionState::established)
+            return;
+        const auto found = peers_.find(connection.peer());
+        if (found == peers_.end())
+            return;
+        auto& peer = found->second;
+        peer.heard = std::max(peer.heard, connection.heard());
+        if (peer.suspect && !context_.outbox.full())
+            connection.ask_alive(now);
+        if (peer.one == nullptr ||
+            (peer.one->number() <= peer.asked && connection.number() > peer.asked))
+            peer.one = &connection;
+    });
+    for (auto& [address, peer] : peers_)
+        if (peer.one != nullptr)
+            ask_peer(peer, address, now);
+}
+
+void Engine::ask_peer(PeerState& peer, const MacAddress& address, Time now) noexcept
+{
+    peer.suspect = false;
+    if (now - peer.heard >= context_.options.dead_after) {
+        table_.for_each([&](Connection& connection) {
+            if (connection.peer() == address) {
+                connection.lost(now);
+                activate(connection);
+            }
+        });
+        return;
+    }
+    if (now - peer.heard < context_.options.keep_alive ||
+        now - peer.ask_time < context_.options.keep_alive)
+        return;
+    peer.ask_time = now;
+    peer.asked = peer.one->number();
+    (void)peer.one->ask_alive(now);
+}
+
+} // namespace p2prdma::l2

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#pragma once
+
+#include "lib/l2/counters.hpp"
+#include "lib/l2/port.hpp"
+#include "lib/l2/wire.hpp"
+#include "p2prdma/l2/request.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace p2prdma::l2 {
+
+class Seal;
+
+/// Where the payload of a frame lies.
+struct Payload {
+    std::array<std::span<const std::byte>, max_segments> pieces = {};
+    std::size_t count = 0;
+    std::size_t bytes = 0;
+
+    void add(std::span<const std::byte> piece) noexcept
+    {
+        pieces[count++] = piece;
+        bytes += piece.size();
+    }
+};
+
+/// Gathers frames of all queue pairs, so that the port sends many at once. What the port has no
+/// room for stays, with a copy of its payload, and nothing is added until it is gone.
+/// Thread-safety: the engine's.
+class Outbox {
+public:
+    Outbox(Port& port, Counters& counters, const DeviceOptions& options);
+
+    /// Nothing can be added before the next flush() that succeeds.
+    [[nodiscard]] bool full() const noexcept { return blocked_ || count_ == frames_.size(); }
+    [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
+    /// Room for the next frame's payload, where it must be copied; empty: no memory.
+    [[nodiscard]] std::span<std::byte> staging(std::size_t bytes) noexcept;
+    /// Adds a frame: `head` says all but source address, VLAN and payload length. The payload stays
+    /// untouched until flush(). \param seal  nullptr: without
+    void push(wire::Frame& head, const Payload& payload, Seal* seal) noexcept;
+    /// False: something is left, as there was no room for it.
+    bool flush() noexcept;
+
+private:
+    struct Slot {
+        std::array<std::byte, wire::max_prefix> prefix;
+        std::array<std::byte, wire::seal_size + wire::crc_size> suffix;
+        std::unique_ptr<std::byte[]> staging;
+        std::size_t staging_size = 0;
+    };
+
+    void finish(Slot& slot, Outgoing& frame, std::size_t ethernet, Seal* seal) noexcept;
+    void keep(std::size_t from) noexcept;
+    void keep(Slot& slot, Outgoing& frame) noexcept;
+
+    Port& port_;
+    Counters& counters_;
+    std::uint16_t ether_type_;
+    std::optional<std::uint16_t> vlan_;
+    MacAddress source_;
+    std::vector<Slot> slots_;
+    std::vector<Outgoing> frames_;
+    std::size_t count_ = 0, sent_ = 0, kept_ = 0;
+    bool blocked_ = false;
+};
+
+} // namespace p2prdma::l2

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#pragma once
+
+#include "lib/l2/completion_ring.hpp"
+#include "lib/l2/counters.hpp"
+#include "lib/l2/memory_access.hpp"
+#include "lib/l2/memory_table.hpp"
+#include "lib/l2/outbox.hpp"
+#include "lib/l2/pager.hpp"
+#include "lib/l2/random_source.hpp"
+#include "lib/l2/work.hpp"
+#include "p2prdma/l2/queue_pair.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace p2prdma::l2 {
+
+/// What all queue pairs of a device share.
+struct QueuePairContext {
+    QueuePairContext(Port& port_, Pager& pager_, const DeviceOptions& options_,
+                     RandomSource random_)
+        : options(options_), port(port_), pager(pager_), random(std::move(random_)), memory(random),
+          access(memory, pager), budget(options.buffer_limit), outbox(port, counters, options)
+    {
+    }
+
+    DeviceOptions options;
+    Port& port;
+    Pager& pager;
+    RandomSource random;
+    Counters counters;
+    MemoryTable memory;
+    MemoryAccess access;
+    BufferBudget budget;
+    Outbox outbox;
+    SendRing::Pool send_pool;
+    ReceiveRing::Pool receive_pool;
+    ResponseRing::Pool response_pool;
+};
+
+/// What makes a queue pair.
+struct QueuePairSetup {
+    std::uint32_t domain = 0;
+    CompletionRing* send_completions = nullptr; ///< both outlive it
+    CompletionRing* receive_completions = nullptr;
+    QueuePairOptions options;
+    std::vector<std::byte> private_data;
+};
+
+/// Names that both halves of a queue pair use.
+struct QueuePairNames {
+    std::uint32_t number = 0;
+    MacAddress peer;
+    std::uint32_t domain = 0;
+};
+
+} // namespace p2prdma::l2
