@@ -31,7 +31,8 @@ Congestion::Congestion(std::uint32_t limit, std::uint32_t frame_bytes) noexcept
     : limit_(static_cast<float>(std::max(limit, 1U))),
       scale_(static_cast<float>(std::max(frame_bytes, 64U)) / common_frame),
       floor_(std::min(limit_, std::max(1.0F, 4 / scale_))),
-      window_(std::min(limit_, std::max(1.0F, 10 / scale_)))
+      window_(std::min(limit_, std::max(1.0F, 10 / scale_))),
+      frames_(static_cast<std::uint32_t>(window_))
 {
 }
 
@@ -61,6 +62,7 @@ void Congestion::add(Time sample) noexcept
 void Congestion::timed_out() noexcept
 {
     shrink(0.5F);
+    frames_ = static_cast<std::uint32_t>(window_);
 }
 
 void Congestion::end_round(const RoundTrip& path, Time now) noexcept
@@ -71,6 +73,7 @@ void Congestion::end_round(const RoundTrip& path, Time now) noexcept
         steer(round_trip, path);
     else if (--yielding_ == 0)
         window_ = std::max(window_, window_before_);
+    frames_ = static_cast<std::uint32_t>(window_);
     delivered_ = lost_ = groups_ = 0;
     round_began_ = now;
     sum_ = Time::zero();

@@ -26,10 +26,7 @@ public:
     /// \param frame_bytes  of a full frame: the first window is about 15 kB
     Congestion(std::uint32_t limit, std::uint32_t frame_bytes) noexcept;
 
-    [[nodiscard]] std::uint32_t window() const noexcept
-    {
-        return static_cast<std::uint32_t>(window_);
-    }
+    [[nodiscard]] std::uint32_t window() const noexcept { return frames_; }
     /// `frames` more have arrived. `sample`: a round trip measured by that, or 0.
     void delivered(std::uint32_t frames, Time sample, const RoundTrip& round_trip,
                    Time now) noexcept;
@@ -54,7 +51,8 @@ private:
     float scale_; ///< a frame in frames of 1514 bytes
     float floor_;
     float window_;
-    float loss_ = 0; ///< fraction, smoothed over some hundred frames
+    std::uint32_t frames_; ///< whole ones of window_
+    float loss_ = 0;       ///< fraction, smoothed over some hundred frames
     std::uint32_t delivered_ = 0;
     std::uint32_t lost_ = 0;
     float window_before_ = 0; ///< yielding

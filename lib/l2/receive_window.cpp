@@ -89,20 +89,24 @@ std::optional<std::span<const std::byte>> ReceiveWindow::held() noexcept
 
 void ReceiveWindow::processed(bool message_ends, bool ack_now, Time now) noexcept
 {
-    if (held_.count() != 0) {
-        held_.drop(next_);
-        report_due_ = true;
-    }
+    if (held_.count() != 0 || state_ != State::fault_free)
+        processed_in_trouble(now);
     if (farthest_ == next_)
         farthest_ = wire::next_psn(next_);
     next_ = wire::next_psn(next_);
     messages_ += message_ends;
     dropping_ = false;
-    if (state_ != State::fault_free)
-        step(Event::processed, 0, now);
     count_unacknowledged(now);
     if (ack_now || unacknowledged_ >= config_.ack_frames)
         ack_due_ = true;
+}
+
+void ReceiveWindow::processed_in_trouble(Time now) noexcept
+{
+    held_.drop(next_);
+    report_due_ = true;
+    if (state_ != State::fault_free)
+        step(Event::processed, 0, now);
 }
 
 bool ReceiveWindow::stall(std::span<const std::byte> frame, std::uint32_t estimate_us,

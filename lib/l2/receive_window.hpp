@@ -103,12 +103,13 @@ private:
     using Action = fault_states::SinkAction;
     static constexpr Time never = Time::max();
 
-    [[nodiscard]] Arrival arrived_unexpectedly(std::int32_t ahead, std::span<const std::byte> frame,
-                                               Time now) noexcept;
+    [[nodiscard, gnu::cold]] Arrival
+    arrived_unexpectedly(std::int32_t ahead, std::span<const std::byte> frame, Time now) noexcept;
     [[nodiscard]] Arrival hold(std::uint32_t ahead, std::span<const std::byte> frame,
                                Time now) noexcept;
+    [[gnu::cold]] void processed_in_trouble(Time now) noexcept;
     void count_unacknowledged(Time now) noexcept;
-    void step(Event event, std::uint32_t estimate_us, Time now) noexcept;
+    [[gnu::cold]] void step(Event event, std::uint32_t estimate_us, Time now) noexcept;
     void tell_delay(std::uint32_t estimate_us, Time now) noexcept;
     [[nodiscard]] std::uint32_t grown_estimate() const noexcept;
     [[nodiscard]] std::optional<wire::Fault> fault(Time now) const noexcept;
