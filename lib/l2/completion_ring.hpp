@@ -37,6 +37,7 @@ public:
 
     /// The event is rung at the next completion that fits, or now if one came since the last pop().
     void arm(bool solicited_only) noexcept;
+    void disarm() noexcept { armed_ = Armed::no; }
     /// \throws Error no file descriptor can be had
     void use_event() { event_.open(); }
     [[nodiscard]] int event() const noexcept { return event_.fd(); }

@@ -57,7 +57,7 @@ void Congestion::end_round(const RoundTrip& round_trip, Time now) noexcept
     } else if (excess > Time::zero()) {
         shrink(1 - std::min(0.5F, 0.8F * ratio(excess, round_least_)));
     } else if (limited_) {
-        grow(delay, least);
+        grow(delay < allowance(least) / 4);
     }
     allowance_scale_ = std::min(1.0F, allowance_scale_ * scale_growth);
     delivered_ = lost_ = 0;
@@ -90,12 +90,13 @@ void Congestion::shrink(float factor) noexcept
     starting_ = false;
 }
 
-void Congestion::grow(Time delay, Time least) noexcept
+void Congestion::grow(bool is_path_empty) noexcept
 {
+    starting_ = starting_ && is_path_empty;
     auto more = 1.0F;
     if (starting_)
         more = static_cast<float>(delivered_);
-    else if (delay < allowance(least) / 4)
+    else if (is_path_empty)
         more = std::max(1.0F, window_ / 16);
     window_ = std::min(limit_, window_ + more);
 }

@@ -45,7 +45,7 @@ private:
     /// How much longer than the least a round trip may be.
     [[nodiscard]] Time allowance(Time least) const noexcept;
     void shrink(float factor) noexcept;
-    void grow(Time delay, Time least) noexcept;
+    void grow(bool is_path_empty) noexcept;
 
     float limit_;
     float window_;

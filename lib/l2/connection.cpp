@@ -116,14 +116,13 @@ std::errc Connection::post_send(const SendRequest& request) noexcept
     return requester_.post(request);
 }
 
-std::errc Connection::post_receive(const ReceiveRequest& request, Time now) noexcept
+std::errc Connection::post_receive(const ReceiveRequest& request) noexcept
 {
     if (state() == ConnectionState::failed || state() == ConnectionState::closed ||
         state() == ConnectionState::disconnect_sent)
         return std::errc::not_connected;
     const auto error = responder_.post(request);
-    if (error == std::errc() && receiving_ && responder_.was_starved())
-        receiving_->ask(now); // the peer waits to hear of it
+    receive_news_ = receive_news_ || (error == std::errc() && responder_.was_starved());
     return error;
 }
 

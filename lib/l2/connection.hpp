@@ -33,7 +33,7 @@ public:
     void detach() noexcept;
 
     [[nodiscard]] std::errc post_send(const SendRequest& request) noexcept;
-    [[nodiscard]] std::errc post_receive(const ReceiveRequest& request, Time now) noexcept;
+    [[nodiscard]] std::errc post_receive(const ReceiveRequest& request) noexcept;
 
     /// A frame of this connection. `bytes`: all of it.
     void received(const wire::Frame& frame, std::span<const std::byte> bytes, Time now);
@@ -61,8 +61,8 @@ public:
     /// It ended, and the owner has gone: it can be deleted.
     [[nodiscard]] bool finished() const noexcept;
 
-    /// A request of the peer's found no receive: the next that is posted is worth a frame.
-    [[nodiscard]] bool starved() const noexcept { return responder_.is_starved(); }
+    /// A receive was posted for which the peer waits: it is to be told.
+    [[nodiscard]] bool has_news() const noexcept { return receive_news_; }
     [[nodiscard]] Time heard() const noexcept { return last_heard_; }
 
     /// For the engine's lists.
@@ -157,6 +157,7 @@ private:
     std::uint32_t tokens_ = 0;
     std::uint8_t stalls_ = 0;
     bool refused_ = false;
+    bool receive_news_ = false;
     bool detached_ = false;
     bool response_turn_ = false;
     bool unreported_ = false; ///< frames were processed since the last acknowledgement

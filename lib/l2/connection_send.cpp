@@ -50,6 +50,8 @@ bool Connection::send_reports(Time now) noexcept
 {
     if (state() != ConnectionState::established && !refused_)
         return false;
+    if (std::exchange(receive_news_, false))
+        receiving_->ask(now);
     const bool ack = receiving_->ack_due(now);
     if (context_.outbox.full())
         return ack || stall_estimate_ != 0;

@@ -24,7 +24,6 @@ constexpr std::array<const char*, static_cast<std::size_t>(Counter::count)> name
     "fault_probes",     "faults",
     "fault_aborts",     "receiver_not_ready",
     "refused",          "unsent",
-    "lost_on_purpose",
 };
 static_assert(names.back() != nullptr, "each counter has a name");
 

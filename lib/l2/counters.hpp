@@ -49,8 +49,7 @@ enum class Counter : std::uint8_t {
     receiver_not_ready,
     refused, ///< requests of peers: key, range, access or form
     unsent,  ///< frames that the port did not take, and that waited
-    lost_on_purpose,
-    count, // goes last
+    count,   // goes last
 };
 
 /// The name that Device::statistics() gives it.

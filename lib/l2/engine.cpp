@@ -234,12 +234,10 @@ std::errc Engine::post_send(Connection& connection, std::span<const SendRequest>
     return {};
 }
 
-std::errc Engine::post_receive(Connection& connection, const ReceiveRequest& request,
-                               Time now) noexcept
+std::errc Engine::post_receive(Connection& connection, const ReceiveRequest& request) noexcept
 {
-    const bool starved = connection.starved();
-    const auto error = connection.post_receive(request, now);
-    if (starved)
+    const auto error = connection.post_receive(request);
+    if (connection.has_news())
         activate(connection);
     return error;
 }

@@ -50,8 +50,10 @@ public:
 
     [[nodiscard]] std::errc post_send(Connection& connection, std::span<const SendRequest> requests,
                                       std::size_t& taken) noexcept;
-    [[nodiscard]] std::errc post_receive(Connection& connection, const ReceiveRequest& request,
-                                         Time now) noexcept;
+    [[nodiscard]] std::errc post_receive(Connection& connection,
+                                         const ReceiveRequest& request) noexcept;
+    /// Whether transmit() has something to do.
+    [[nodiscard]] bool has_to_send() const noexcept { return !active_.empty(); }
     /// Disconnects; the peer is told.
     void disconnect(Connection& connection, Time now) noexcept;
     /// Also ends its completions; the reference is void from now on.
@@ -59,6 +61,7 @@ public:
 
     /// Asks who serves `service`; answers come to offers().
     void discover(std::uint32_t service, Time now) noexcept;
+    void ask_again(Time now) noexcept; ///< the same, as frames may be lost
     [[nodiscard]] std::vector<Peer>& offers() noexcept { return offers_; }
 
 private:
@@ -114,6 +117,7 @@ private:
     std::vector<std::span<const std::byte>> frames_;
     std::vector<Peer> offers_;
     std::array<std::uint8_t, 16> discovery_nonce_ = {};
+    std::uint32_t discovered_service_ = 0;
     Time now_ = {};
     Time next_tick_ = {};
     Time strangers_since_ = {};

@@ -222,12 +222,18 @@ void Engine::discover(std::uint32_t service, Time now) noexcept
 {
     const std::array words = {context_.random(), context_.random()};
     std::memcpy(discovery_nonce_.data(), words.data(), discovery_nonce_.size());
+    discovered_service_ = service;
     offers_.clear();
+    ask_again(now);
+}
+
+void Engine::ask_again(Time now) noexcept
+{
     Draft draft;
     draft.head.destination.bytes = MacAddress::broadcast;
     draft.head.header.opcode = wire::Opcode::discover;
     draft.head.connect = own();
-    draft.head.connect->service = service;
+    draft.head.connect->service = discovered_service_;
     draft.head.connect->nonce = discovery_nonce_;
     send_unconnected(draft);
     transmit(now);

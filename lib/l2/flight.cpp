@@ -34,9 +34,10 @@ std::uint32_t Flight::push(FrameCookie cookie, Time now) noexcept
     return psn;
 }
 
-void Flight::resend(std::uint32_t psn, Time now) noexcept
+void Flight::resend(std::uint32_t psn, const RoundTrip& round_trip, Time now) noexcept
 {
     auto& slot = slots_[psn];
+    slot.ambiguous = now - slot.sent < 2 * round_trip.smoothed();
     lost_ -= slot.lost;
     again_ += !slot.again;
     slot.lost = false;
@@ -45,18 +46,19 @@ void Flight::resend(std::uint32_t psn, Time now) noexcept
     slot.order = ++order_;
 }
 
-Flight::Delivery Flight::advance(std::uint32_t frames, Time now, Time least_round_trip) noexcept
+Flight::Delivery Flight::advance(std::uint32_t frames, const RoundTrip& round_trip,
+                                 Time now) noexcept
 {
     Delivery delivery;
     const auto& newest = slots_[first_ + frames - 1];
-    if (!newest.again && !newest.held)
+    if (!newest.ambiguous && !newest.held)
         delivery.sample = now - newest.sent;
     if ((held_ | lost_ | again_) == 0) {
         delivery.frames = frames;
         arrived(newest, now);
     } else {
         for (std::uint32_t i = 0; i < frames; ++i)
-            settle(slots_[first_ + i], now, least_round_trip, delivery);
+            settle(slots_[first_ + i], round_trip, now, delivery);
     }
     first_ = wire::next_psn(first_, frames);
     count_ -= frames;
@@ -65,20 +67,29 @@ Flight::Delivery Flight::advance(std::uint32_t frames, Time now, Time least_roun
     return delivery;
 }
 
-void Flight::settle(Slot& slot, Time now, Time least_round_trip, Delivery& delivery) noexcept
+void Flight::settle(Slot& slot, const RoundTrip& round_trip, Time now, Delivery& delivery) noexcept
 {
-    // That it came although it was given up, or sooner than the last sending could have, shows
-    // that it was only late.
-    if (slot.lost || (slot.again && !slot.held && now - slot.sent < least_round_trip / 2))
-        widen_allowance();
     again_ -= slot.again;
     held_ -= slot.held;
-    lost_ -= slot.lost;
     if (slot.held)
         return;
     ++delivery.frames;
-    if (!slot.lost)
+    came(slot, round_trip, now);
+}
+
+/// A frame that was not known to have arrived before this has.
+void Flight::came(Slot& slot, const RoundTrip& round_trip, Time now) noexcept
+{
+    const auto age = now - slot.sent;
+    // That it came although it was given up, or sooner than its last sending could have, shows
+    // that it was only late.
+    if (slot.lost || (slot.ambiguous && age < round_trip.least() * 3 / 4))
+        widen_allowance();
+    // What is said of a frame that was sent again soon may be of its first sending.
+    else if (!slot.ambiguous || age >= round_trip.smoothed() / 2)
         arrived(slot, now);
+    lost_ -= slot.lost;
+    slot.lost = false;
 }
 
 void Flight::arrived(const Slot& slot, Time now) noexcept
@@ -87,7 +98,8 @@ void Flight::arrived(const Slot& slot, Time now) noexcept
         latest_ = {slot.order, now - slot.sent};
 }
 
-Flight::Delivery Flight::hold(const wire::Sack& sack, Time now) noexcept
+Flight::Delivery Flight::hold(const wire::Sack& sack, const RoundTrip& round_trip,
+                              Time now) noexcept
 {
     Delivery delivery;
     const auto words = words_of(sack);
@@ -98,16 +110,11 @@ Flight::Delivery Flight::hold(const wire::Sack& sack, Time now) noexcept
             auto& slot = slots_[first_ + 1 + 64 * word + bit];
             if (slot.held)
                 continue;
-            if (!slot.again && sendings_between(newest, slot.order) > 0) {
+            if (!slot.ambiguous && sendings_between(newest, slot.order) > 0) {
                 newest = slot.order;
                 delivery.sample = now - slot.sent;
             }
-            if (slot.lost)
-                widen_allowance();
-            else
-                arrived(slot, now);
-            lost_ -= slot.lost;
-            slot.lost = false;
+            came(slot, round_trip, now);
             slot.held = true;
             ++held_;
             ++delivery.frames;
@@ -115,20 +122,25 @@ Flight::Delivery Flight::hold(const wire::Sack& sack, Time now) noexcept
     return delivery;
 }
 
-std::uint32_t Flight::find_losses(const RoundTrip& round_trip, Time now) noexcept
+std::uint32_t Flight::find_losses(const RoundTrip& round_trip, bool is_report, Time now) noexcept
 {
     const auto before = lost_;
-    const auto patience = latest_.round_trip + round_trip.smoothed() * quarters_ / 4;
+    const auto smoothed = round_trip.smoothed();
+    const auto patience = std::max(latest_.round_trip, smoothed) + smoothed * quarters_ / 4;
+    // What arrives out of sight cannot tell by its order that a frame is lost, only by being told
+    // of late enough.
+    const auto overdue = is_report && count_ > horizon ? now - 2 * patience : Time::min();
     find_losses_at_ = Time::max();
     for (std::uint32_t i = 0; i < in_sight(); ++i) {
         const auto psn = wire::next_psn(first_, i);
         auto& slot = slots_[psn];
-        const auto overtaken_by = sendings_between(slot.order, latest_.order);
-        if (slot.held || slot.lost || overtaken_by <= 0)
+        if (slot.held || slot.lost)
             continue;
-        if (overtaken_by > reordering_ || slot.sent + patience <= now)
+        const auto overtaken_by = sendings_between(slot.order, latest_.order);
+        const auto is_late = overtaken_by > 0 && slot.sent + patience <= now;
+        if (overtaken_by > reordering_ || is_late || slot.sent <= overdue)
             lose(slot, psn);
-        else
+        else if (overtaken_by > 0)
             find_losses_at_ = std::min(find_losses_at_, slot.sent + patience);
     }
     return lost_ - before;

@@ -56,14 +56,15 @@ public:
     [[nodiscard]] bool reserve() noexcept { return slots_.reserve(first_, count_ + 1); }
     /// After reserve(): the new frame's psn.
     std::uint32_t push(FrameCookie cookie, Time now) noexcept;
-    void resend(std::uint32_t psn, Time now) noexcept;
+    void resend(std::uint32_t psn, const RoundTrip& round_trip, Time now) noexcept;
 
     /// The first `frames` are acknowledged.
-    Delivery advance(std::uint32_t frames, Time now, Time least_round_trip) noexcept;
+    Delivery advance(std::uint32_t frames, const RoundTrip& round_trip, Time now) noexcept;
     /// Those after the first that are in `sack` are held by the peer.
-    Delivery hold(const wire::Sack& sack, Time now) noexcept;
-    /// Marks what is lost by now; returns how many.
-    std::uint32_t find_losses(const RoundTrip& round_trip, Time now) noexcept;
+    Delivery hold(const wire::Sack& sack, const RoundTrip& round_trip, Time now) noexcept;
+    /// Marks what is lost by now; returns how many. `is_report`: the peer has just told what it
+    /// holds.
+    std::uint32_t find_losses(const RoundTrip& round_trip, bool is_report, Time now) noexcept;
     /// When find_losses() would find more by itself; Time::max(): never.
     [[nodiscard]] Time find_losses_at() const noexcept { return find_losses_at_; }
     /// The peer has told of all it holds: what was sent before `when` and is not held is lost.
@@ -89,6 +90,7 @@ private:
         Time sent{};
         std::uint32_t order = 0; ///< of its last sending, among all sendings
         bool again = false;
+        bool ambiguous = false; ///< sent again so soon that the one before may still arrive
         bool held = false;
         bool lost = false;
     };
@@ -101,7 +103,8 @@ private:
     [[nodiscard]] std::uint32_t in_sight() const noexcept { return std::min(count_, horizon); }
     void lose(Slot& slot, std::uint32_t psn) noexcept;
     void arrived(const Slot& slot, Time now) noexcept;
-    void settle(Slot& slot, Time now, Time least_round_trip, Delivery& delivery) noexcept;
+    void settle(Slot& slot, const RoundTrip& round_trip, Time now, Delivery& delivery) noexcept;
+    void came(Slot& slot, const RoundTrip& round_trip, Time now) noexcept;
     void widen_allowance() noexcept;
 
     PsnRing<Slot> slots_;

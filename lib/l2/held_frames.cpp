@@ -4,7 +4,6 @@
 #include "lib/l2/receive_window.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 
 namespace p2prdma::l2 {
@@ -20,20 +19,32 @@ bool HeldFrames::hold(std::uint32_t next, std::uint32_t ahead,
                       std::span<const std::byte> frame) noexcept
 {
     const auto cost = frame.size() + overhead;
-    if (!reserve(next, ahead + 1) || !take(cost, ahead == 0 ? 0 : cost))
-        return false;
-    std::unique_ptr<std::byte[]> copy(new (std::nothrow) std::byte[frame.size()]);
-    if (!copy) {
+    if (reserve(next, ahead + 1) && take(cost, ahead == 0 ? 0 : cost)) {
+        if (copy(frame, ring_[next + ahead])) {
+            ++count_;
+            return true;
+        }
         give_back(cost);
-        return false;
     }
-    if (!frame.empty())
-        std::memcpy(copy.get(), frame.data(), frame.size());
-    auto& held = ring_[next + ahead];
-    held.bytes = std::move(copy);
+    if (count_ == 0)
+        release_ring();
+    return false;
+}
+
+bool HeldFrames::copy(std::span<const std::byte> frame, Held& held) noexcept
+{
+    held.bytes.reset(new (std::nothrow) std::byte[frame.size()]);
+    if (!held.bytes)
+        return false;
+    std::ranges::copy(frame, held.bytes.get());
     held.size = static_cast<std::uint32_t>(frame.size());
-    ++count_;
     return true;
+}
+
+void HeldFrames::release_ring() noexcept
+{
+    give_back(ring_.bytes());
+    ring_.release();
 }
 
 bool HeldFrames::reserve(std::uint32_t next, std::uint32_t count) noexcept
@@ -72,10 +83,8 @@ void HeldFrames::drop(std::uint32_t next) noexcept
     auto& held = ring_[next];
     give_back(held.size + overhead);
     held.bytes.reset();
-    if (--count_ == 0) {
-        give_back(ring_.bytes());
-        ring_.release();
-    }
+    if (--count_ == 0)
+        release_ring();
 }
 
 void HeldFrames::clear() noexcept

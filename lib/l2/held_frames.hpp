@@ -57,6 +57,8 @@ private:
     [[nodiscard]] bool take(std::size_t bytes, std::size_t reserve) noexcept;
     [[nodiscard]] bool reserve(std::uint32_t next, std::uint32_t count) noexcept;
     void give_back(std::size_t bytes) noexcept;
+    [[nodiscard]] static bool copy(std::span<const std::byte> frame, Held& held) noexcept;
+    void release_ring() noexcept;
 
     PsnRing<Held> ring_;
     std::size_t limit_;

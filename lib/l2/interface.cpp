@@ -45,6 +45,14 @@ void require_ethernet(int socket, const std::string& name)
         throw Error(Errc::unsupported, name + " is not an Ethernet interface");
 }
 
+/// IFF_RUNNING may tell up to a second late that there is a carrier.
+bool has_carrier(int socket, ifreq request) noexcept
+{
+    ethtool_value value = {.cmd = ETHTOOL_GLINK, .data = 0};
+    request.ifr_data = reinterpret_cast<char*>(&value);
+    return ioctl(socket, SIOCETHTOOL, &request) == 0 && value.data;
+}
+
 /// The attribute of a kind among those that follow one another; nullptr: there is none.
 const rtattr* find(const rtattr* attribute, std::size_t length, unsigned short kind) noexcept
 {
@@ -143,7 +151,8 @@ Interface::Link Interface::link() const noexcept
     link.mtu = static_cast<std::uint32_t>(request.ifr_mtu);
     if (ioctl(socket_.get(), SIOCGIFFLAGS, &request))
         return link;
-    link.up = (request.ifr_flags & IFF_UP) && (request.ifr_flags & IFF_RUNNING);
+    link.up = (request.ifr_flags & IFF_UP) &&
+              ((request.ifr_flags & IFF_RUNNING) || has_carrier(socket_.get(), request));
     link.exists = true;
     return link;
 }

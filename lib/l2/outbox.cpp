@@ -23,9 +23,7 @@ std::size_t bytes_of(const Outgoing& frame) noexcept
 
 Outbox::Outbox(Port& port, Counters& counters, const DeviceOptions& options)
     : port_(port), counters_(counters), ether_type_(options.ether_type), vlan_(options.vlan),
-      source_(port.address()), lose_(options.lose),
-      lose_random_(static_cast<std::uint32_t>(options.lose_seed)), slots_(port.batch()),
-      frames_(port.batch())
+      source_(port.address()), slots_(port.batch()), frames_(port.batch())
 {
 }
 
@@ -37,14 +35,6 @@ std::span<std::byte> Outbox::staging(std::size_t bytes) noexcept
         slot.staging_size = slot.staging ? bytes : 0;
     }
     return {slot.staging.get(), std::min(bytes, slot.staging_size)};
-}
-
-bool Outbox::is_lost() noexcept
-{
-    if (lose_ <= 0 || std::uniform_real_distribution<>()(lose_random_) >= lose_)
-        return false;
-    counters_.add(Counter::lost_on_purpose);
-    return true;
 }
 
 void Outbox::push(wire::Frame& head, const Payload& payload, Seal* seal) noexcept
@@ -63,8 +53,7 @@ void Outbox::push(wire::Frame& head, const Payload& payload, Seal* seal) noexcep
     finish(slot, frame, vlan_ ? 18 : 14, seal);
     counters_.add(Counter::frames_sent);
     counters_.add(Counter::bytes_sent, bytes_of(frame));
-    if (!is_lost())
-        ++count_;
+    ++count_;
 }
 
 void Outbox::finish(Slot& slot, Outgoing& frame, std::size_t ethernet, Seal* seal) noexcept

@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <random>
 #include <span>
 #include <vector>
 
@@ -57,7 +56,6 @@ private:
         std::size_t staging_size = 0;
     };
 
-    [[nodiscard]] bool is_lost() noexcept;
     void finish(Slot& slot, Outgoing& frame, std::size_t ethernet, Seal* seal) noexcept;
     void keep(std::size_t from) noexcept;
     void keep(Slot& slot, Outgoing& frame) noexcept;
@@ -67,8 +65,6 @@ private:
     std::uint16_t ether_type_;
     std::optional<std::uint16_t> vlan_;
     MacAddress source_;
-    double lose_;
-    std::minstd_rand lose_random_;
     std::vector<Slot> slots_;
     std::vector<Outgoing> frames_;
     std::size_t count_ = 0, sent_ = 0, kept_ = 0;

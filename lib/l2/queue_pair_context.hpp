@@ -20,9 +20,8 @@ namespace p2prdma::l2 {
 struct QueuePairContext {
     QueuePairContext(Port& port_, Pager& pager_, const DeviceOptions& options_,
                      RandomSource random_)
-        : options(options_), port(port_), pager(pager_), random(std::move(random_)),
-          memory(random), access(memory, pager), budget(options.buffer_limit),
-          outbox(port, counters, options)
+        : options(options_), port(port_), pager(pager_), random(std::move(random_)), memory(random),
+          access(memory, pager), budget(options.buffer_limit), outbox(port, counters, options)
     {
     }
 

@@ -42,7 +42,6 @@ public:
     [[nodiscard]] std::uint8_t credits() const noexcept;
     /// Whether a request found no receive, since it was asked last.
     [[nodiscard]] bool was_starved() noexcept { return std::exchange(starved_, false); }
-    [[nodiscard]] bool is_starved() const noexcept { return starved_; }
     [[nodiscard]] bool idle() const noexcept { return !incoming_ && responses_.empty(); }
     /// Ends all receives as flushed.
     void flush() noexcept;

@@ -14,23 +14,31 @@ using std::chrono::milliseconds;
 constexpr Time least_tail_timeout = microseconds(500);
 constexpr Time memory_kept = milliseconds(50);
 constexpr std::uint8_t rnr_for_ever = 7;
-constexpr float least_peer_frames = 8;
-constexpr auto most_peer_frames = static_cast<float>(PsnRing<int>::limit);
-constexpr float peer_frames_growth = 1.0F / 64; ///< for each frame that arrives
-constexpr Time least_wait = microseconds(10);   ///< of a receiver that is not ready
+constexpr std::uint32_t least_peer_frames = 4;
+/// A peer needs so much more than a frame's bytes to hold it.
+constexpr std::uint32_t holding_overhead = 64;
+/// After so many frames without a gap one need not reckon with any.
+constexpr std::uint32_t careful_frames = 1U << 16U;
+constexpr Time least_wait = microseconds(10); ///< of a receiver that is not ready
 constexpr Time most_wait = std::chrono::seconds(1);
 /// An acknowledgement that is further back was never sent.
 constexpr std::int32_t oldest_acknowledgement = -(1 << 20);
+
+[[nodiscard]] std::uint32_t frame_limit(const SendWindow::Config& config) noexcept
+{
+    return std::clamp(config.frames, 1U, PsnRing<int>::limit);
+}
 
 } // namespace
 
 SendWindow::SendWindow(const Config& config) noexcept
     : config_(config), flight_(config.first_psn),
-      congestion_(std::min(config.frames, PsnRing<int>::limit), config.frame_bytes),
-      fault_(config.min_timeout, config.fault_cap, config.fault_probes),
-      peer_frames_(most_peer_frames)
+      congestion_(frame_limit(config), config.frame_bytes),
+      fault_(config.min_timeout, config.fault_cap, config.fault_probes)
 {
-    config_.frames = std::clamp(config.frames, 1U, PsnRing<int>::limit);
+    config_.frames = frame_limit(config);
+    const auto room = config.peer_buffer / (config.frame_bytes + holding_overhead);
+    peer_frames_ = std::clamp(room, std::min(least_peer_frames, config_.frames), config_.frames);
 }
 
 SendWindow::Next SendWindow::next(Time now, bool have_fresh, std::uint32_t bytes) noexcept
@@ -87,8 +95,8 @@ bool SendWindow::has_room() noexcept
         congestion_.limited();
         return false;
     }
-    return flight_.count() < config_.frames && static_cast<float>(flight_.count()) < peer_frames_ &&
-           flight_.reserve();
+    const auto limit = careful_ != 0 ? peer_frames_ : config_.frames;
+    return flight_.count() < limit && flight_.reserve();
 }
 
 void SendWindow::find_losses(Time now) noexcept
@@ -98,7 +106,14 @@ void SendWindow::find_losses(Time now) noexcept
         told_all_at_ = never;
     }
     if (now >= flight_.find_losses_at())
-        congestion_.lost(flight_.find_losses(round_trip_, now));
+        lost(flight_.find_losses(round_trip_, false, now));
+}
+
+/// What the peer had no room for says nothing of the network.
+void SendWindow::lost(std::uint32_t frames) noexcept
+{
+    if (!congested_)
+        congestion_.lost(frames);
 }
 
 /// Nothing was heard for long: first the tail is sent again, which shows what else is missing.
@@ -147,7 +162,7 @@ std::uint32_t SendWindow::sent(Cookie cookie, std::uint32_t bytes, Time now) noe
 
 SendWindow::Again SendWindow::frame_again(Time now) noexcept
 {
-    flight_.resend(again_psn_, now);
+    flight_.resend(again_psn_, round_trip_, now);
     ++counters_.again;
     restart_timer(now);
     ask_ = true;
@@ -188,7 +203,7 @@ bool SendWindow::acknowledged(const wire::Ack& ack, const wire::Sack* sack, bool
         restart_timer(now);
         congestion_.delivered(delivery.frames, delivery.sample, round_trip_, now);
     }
-    learn_peer_buffer(congested, delivery.frames);
+    watch_gaps(congested, delivery.frames, now);
     return true;
 }
 
@@ -204,7 +219,7 @@ bool SendWindow::is_possible(std::int32_t ahead, const wire::Sack* sack) const n
 
 Flight::Delivery SendWindow::advance(std::uint32_t frames, Time now) noexcept
 {
-    const auto delivery = flight_.advance(frames, now, round_trip_.least());
+    const auto delivery = flight_.advance(frames, round_trip_, now);
     not_readies_ = 0;
     testing_ready_ = false;
     fault_acted(fault_.acknowledged(flight_.first()), now);
@@ -214,24 +229,26 @@ Flight::Delivery SendWindow::advance(std::uint32_t frames, Time now) noexcept
 Flight::Delivery SendWindow::hold(Flight::Delivery before, const wire::Sack& sack,
                                   Time now) noexcept
 {
-    auto delivery = flight_.hold(sack, now);
-    congestion_.lost(flight_.find_losses(round_trip_, now));
+    auto delivery = flight_.hold(sack, round_trip_, now);
+    lost(flight_.find_losses(round_trip_, true, now));
     delivery.frames += before.frames;
     if (delivery.sample == Time::zero())
         delivery.sample = before.sample;
     return delivery;
 }
 
-/// A peer that says its buffers fill has room for about twice what it holds beyond the gap now.
-void SendWindow::learn_peer_buffer(bool congested, std::uint32_t delivered) noexcept
+/// While frames are lost now and then, no more are under way than the peer can hold beyond a gap.
+void SendWindow::watch_gaps(bool congested, std::uint32_t delivered, Time now) noexcept
 {
-    if (congested && !congested_) {
-        const auto room = 2 * static_cast<float>(flight_.held());
-        peer_frames_ = std::max(least_peer_frames, std::min(peer_frames_, room));
+    if (flight_.held() != 0) {
+        careful_ = careful_frames;
+        congested_ = congested_ || congested;
+        return;
     }
-    congested_ = congested || (congested_ && flight_.held() != 0);
-    if (!congested_ && peer_frames_ < most_peer_frames)
-        peer_frames_ += static_cast<float>(delivered) * peer_frames_growth;
+    careful_ -= std::min(careful_, delivered);
+    if (congested_)
+        told_all_at_ = now; // the gap is closed: what is missing was dropped
+    congested_ = false;
 }
 
 bool SendWindow::fault(const wire::Fault& fault, Time now) noexcept

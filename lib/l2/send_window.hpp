@@ -23,8 +23,9 @@ class SendWindow {
 public:
     struct Config {
         std::uint32_t first_psn = 0;
-        std::uint32_t frames = 1024;      ///< at most so many under way
-        std::uint32_t frame_bytes = 1514; ///< of a full frame; for congestion control
+        std::uint32_t frames = 1024;            ///< at most so many under way
+        std::uint32_t frame_bytes = 1514;       ///< of a full frame; for congestion control
+        std::uint32_t peer_buffer = 256 * 1024; ///< bytes: the peer's ReceiveWindow buffer_limit
         std::uint8_t retries = 7;
         std::uint8_t rnr_retries = 7; ///< 7: for ever
         Time min_timeout = std::chrono::milliseconds(1);
@@ -110,10 +111,11 @@ private:
     [[nodiscard]] Next loss_timer(Time now) noexcept;
     [[nodiscard]] Next time_out(Time now) noexcept;
     void find_losses(Time now) noexcept;
+    void lost(std::uint32_t frames) noexcept;
     void restart_timer(Time now) noexcept;
     Flight::Delivery advance(std::uint32_t frames, Time now) noexcept;
     Flight::Delivery hold(Flight::Delivery before, const wire::Sack& sack, Time now) noexcept;
-    void learn_peer_buffer(bool congested, std::uint32_t delivered) noexcept;
+    void watch_gaps(bool congested, std::uint32_t delivered, Time now) noexcept;
     void fault_acted(PeerFault::Action action, Time now) noexcept;
     [[nodiscard]] Time timeout() const noexcept;
     [[nodiscard]] Time tail_timeout() const noexcept;
@@ -127,7 +129,8 @@ private:
     Time timer_at_ = never;    ///< something must have been heard by then; idle: memory is freed
     Time not_ready_until_{};   ///< 0: it is ready
     Time told_all_at_ = never; ///< the peer went on then, having told what it holds
-    float peer_frames_;        ///< frames from the first under way on for which it has buffers
+    std::uint32_t peer_frames_ = 0; ///< that the peer can hold beyond a gap
+    std::uint32_t careful_ = 0;     ///< frames until one need not reckon with gaps any more
     std::uint32_t again_psn_ = 0;
     std::uint32_t since_ask_ = 0; ///< frames sent since one carried ack_request
     std::uint8_t timeouts_ = 0;   ///< since there was progress

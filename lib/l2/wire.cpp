@@ -151,11 +151,11 @@ bool read(Reader& reader, const Header&, Remote& remote) noexcept
     return true;
 }
 
-bool read(Reader& reader, const Header& header, Atomic& atomic) noexcept
+bool read(Reader& reader, const Header&, Atomic& atomic) noexcept
 {
     atomic.operand = reader.take<std::uint64_t>();
     atomic.compare = reader.take<std::uint64_t>();
-    return header.opcode == Opcode::compare_swap || atomic.compare == 0;
+    return true;
 }
 
 bool read(Reader& reader, const Header&, std::uint32_t& immediate) noexcept

@@ -64,7 +64,7 @@ enum Flag : std::uint8_t {
 /// What of the extensions is there.
 enum Extension : std::uint8_t {
     ext_remote = 0x01,    ///< 16: address 64, key 32, length 32 (of the message)
-    ext_atomic = 0x02,    ///< 16: operand 64, compare 64 (0 but in compare_swap); in a
+    ext_atomic = 0x02,    ///< 16: operand 64, compare 64 (ignored but in compare_swap); in a
                           ///< response operand is what was there
     ext_immediate = 0x04, ///< 4; with Flag::last only
     ext_ack = 0x08,       ///< 8: next psn expected 24, syndrome 8, messages done 24, 0 8

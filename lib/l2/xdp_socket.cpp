@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include <linux/if_link.h>
 #include <linux/if_xdp.h>
@@ -16,6 +18,8 @@ constexpr std::size_t chunk = XSK_UMEM__DEFAULT_FRAME_SIZE;
 constexpr std::uint32_t to_receive = 1024; // chunks; powers of two, as the rings
 constexpr std::uint32_t to_send = 512;
 constexpr std::size_t memory_size = chunk * (to_receive + to_send);
+// The kernel releases a queue some time after its last socket was closed.
+constexpr auto release_time = std::chrono::seconds(1);
 constexpr unsigned most_kicks = 32; // each sends some of a full ring
 
 /// Returns the length; 0 if the frame is too long.
@@ -81,9 +85,14 @@ void XdpSocket::bind(const Interface& interface, unsigned queue, bool zero_copy)
     config.xdp_flags = zero_copy ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
     config.bind_flags =
         static_cast<__u16>(XDP_USE_NEED_WAKEUP | (zero_copy ? XDP_ZEROCOPY : XDP_COPY));
+    const auto give_up = std::chrono::steady_clock::now() + release_time;
     xsk_socket* socket = nullptr;
-    if (const int error = xsk_socket__create(&socket, interface.name().c_str(), queue, umem_.get(),
-                                             &received_, &send_, &config))
+    int error = 0;
+    while ((error = xsk_socket__create(&socket, interface.name().c_str(), queue, umem_.get(),
+                                       &received_, &send_, &config)) == -EBUSY &&
+           std::chrono::steady_clock::now() < give_up)
+        std::this_thread::sleep_for(release_time / 100);
+    if (error)
         throw system_error(-error, "cannot bind an AF_XDP socket to queue " +
                                        std::to_string(queue) + " of " + interface.name());
     socket_.reset(socket);

@@ -111,9 +111,9 @@ struct End {
         std::size_t taken = 0;
         return station->engine->post_send(*connection, std::span(&request, 1), taken);
     }
-    [[nodiscard]] std::errc receive(std::uint64_t id, std::span<const Segment> segments, Time now)
+    [[nodiscard]] std::errc receive(std::uint64_t id, std::span<const Segment> segments)
     {
-        return station->engine->post_receive(*connection, {.id = id, .segments = segments}, now);
+        return station->engine->post_receive(*connection, {.id = id, .segments = segments});
     }
     [[nodiscard]] std::uint32_t add_region(std::span<std::byte> memory, Access access = Access::all,
                                            bool implicit = false)

@@ -17,7 +17,7 @@ TEST_CASE("Engine: connects, sends, writes, reads, and updates atomically")
     const auto target_key = pair.b.add_region(target);
 
     const auto place = segment(target, target_key);
-    REQUIRE(pair.b.receive(9, std::span(&place, 1), world.now) == std::errc());
+    REQUIRE(pair.b.receive(9, std::span(&place, 1)) == std::errc());
     const auto from = segment(source, source_key);
     REQUIRE(
         pair.a.post(

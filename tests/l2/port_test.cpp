@@ -13,7 +13,15 @@
 #include <catch2/matchers/catch_matchers_exception.hpp>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <iterator>
 #include <memory>
+#include <thread>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,6 +54,19 @@ std::uint64_t counter(const Port& port, const std::string& name)
             return value;
     FAIL("no counter " << name);
     return 0;
+}
+
+/// In a child process: tells by a byte that it has opened it.
+[[noreturn]] void hold_port_until_killed(int tell)
+{
+    try {
+        const auto port = open_port(Veth::b, {.port = PortKind::xdp});
+        (void)!write(tell, "x", 1);
+        pause();
+    } catch (const Error& error) {
+        std::fprintf(stderr, "%s\n", error.what());
+    }
+    _exit(1);
 }
 
 } // namespace
@@ -302,12 +323,8 @@ TEST_CASE("XdpPort: a process that dies leaves no program behind")
     std::array<int, 2> opened = {};
     REQUIRE(pipe(opened.data()) == 0);
     const auto child = fork();
-    if (child == 0) {
-        const auto port = open_port(Veth::b, {.port = PortKind::xdp});
-        (void)write(opened[1], "x", 1);
-        pause();
-        _exit(0);
-    }
+    if (child == 0)
+        hold_port_until_killed(opened[1]);
     char byte = 0;
     close(opened[1]);
     REQUIRE(read(opened[0], &byte, 1) == 1);
@@ -352,6 +369,8 @@ TEST_CASE("open_port: says what is wrong with an interface")
     CHECK_THROWS_WITH(open(Veth::b), "the MTU of right is 200: too small, at least 256 is needed");
     Veth::ip("link set right down");
     CHECK_THROWS_WITH(open(Veth::b), "right is down, or has no carrier");
+    while (Interface(Veth::a).link().up) // the kernel tells late, but it does
+        std::this_thread::yield();
     CHECK_THROWS_WITH(open(Veth::a), "left is down, or has no carrier");
     try {
         (void)open("nowhere");
@@ -405,4 +424,127 @@ TEST_CASE("Interface: is followed when it is renamed")
     CHECK(a.link().mtu == 1500);
     Veth::ip("link delete other");
     CHECK_FALSE(a.link().exists);
+}
+
+namespace {
+
+std::size_t open_files()
+{
+    const std::filesystem::directory_iterator files("/proc/self/fd");
+    return static_cast<std::size_t>(std::distance(begin(files), end(files)));
+}
+
+/// Opens a port, uses it, closes it.
+void use_once(PortKind kind)
+{
+    const auto a = open_port(Veth::a, {.port = PortKind::packet});
+    const auto b = open_port(Veth::b, {.port = kind});
+    const auto frame = make_frame(b->address(), a->address(), 100);
+    REQUIRE(send_frame(*a, frame));
+    REQUIRE(receive_frames(*b, 1) == std::vector<Bytes>{frame});
+}
+
+void open_and_close(PortKind kind, unsigned times)
+{
+    const Veth veth;
+    (void)open_kind(kind, Veth::b);
+    use_once(kind);
+    const auto files = open_files();
+    for (unsigned i = 0; i < times; i++)
+        use_once(kind);
+    CHECK(open_files() == files);
+    CHECK_FALSE(xdp_state(Interface(Veth::b)).occupied);
+}
+
+/// Sends numbered frames all the time, in a thread of its own, until it goes.
+class Load {
+public:
+    explicit Load(Port& port, const MacAddress& to)
+        : thread_([this, &port, to] {
+              for (unsigned number = 0; !stop_; number++)
+                  run(port, to, number);
+          })
+    {
+    }
+    Load(const Load&) = delete;
+    Load& operator=(const Load&) = delete;
+    ~Load()
+    {
+        stop_ = true;
+        thread_.join();
+    }
+
+private:
+    static void run(Port& port, const MacAddress& to, unsigned number)
+    {
+        if (number % 64 == 0)
+            port.look();
+        const auto size = std::min<std::size_t>(port.frame_limit(), 200 + number % 8000);
+        if (size >= 64)
+            (void)send_frame(port, make_frame(to, port.address(), size, number));
+    }
+
+    std::atomic<bool> stop_ = false;
+    std::thread thread_;
+};
+
+/// Until the latest frame sent comes in; all are as they were made.
+void expect_frames(Port& port)
+{
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    std::size_t good = 0;
+    while (good < 100 && std::chrono::steady_clock::now() < until) {
+        port.look();
+        for (const auto& frame : receive_frames(port, 50, std::chrono::milliseconds(20))) {
+            unsigned number = 0;
+            std::memcpy(&number, frame.data() + 14, sizeof number);
+            MacAddress to, from;
+            std::memcpy(to.bytes.data(), frame.data(), 6);
+            std::memcpy(from.bytes.data(), frame.data() + 6, 6);
+            REQUIRE(frame == make_frame(to, from, frame.size(), number));
+            good++;
+        }
+    }
+    CHECK(good >= 100);
+}
+
+} // namespace
+
+TEST_CASE("R3.10: ports opened and closed again and again leave nothing behind")
+{
+    const auto kind = GENERATE(Catch::Generators::from_range(kinds));
+    CAPTURE(to_string(kind));
+    open_and_close(kind, 20);
+}
+
+TEST_CASE("R3.10: 1000 times each", "[.long]")
+{
+    const auto kind = GENERATE(Catch::Generators::from_range(kinds));
+    CAPTURE(to_string(kind));
+    open_and_close(kind, 1000);
+}
+
+TEST_CASE("R3.10: MTU changes and a link that goes down under load")
+{
+    const auto kind = GENERATE(Catch::Generators::from_range(kinds));
+    CAPTURE(to_string(kind));
+    const Veth veth;
+    const auto a = open_kind(kind, Veth::a);
+    const auto b = open_kind(kind, Veth::b);
+    const Load load(*a, b->address());
+    const auto both = [](const std::string& change) {
+        for (const auto* end : {Veth::a, Veth::b})
+            Veth::ip("link set " + std::string(end) + " " + change);
+    };
+    for (const auto* change : {"mtu 9000", "mtu 600", "mtu 65535", "mtu 1500"}) {
+        both(change);
+        CAPTURE(change);
+        expect_frames(*b);
+    }
+    for (const auto* end : {Veth::a, Veth::b}) {
+        Veth::ip(std::string("link set ") + end + " down");
+        (void)receive_frames(*b, 1000, std::chrono::milliseconds(20));
+        Veth::ip(std::string("link set ") + end + " up");
+        expect_frames(*b);
+    }
 }

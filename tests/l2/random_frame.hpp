@@ -65,7 +65,7 @@ private:
         if (mask & ext_remote)
             frame_.remote = {random_(), number<std::uint32_t>(), number<std::uint32_t>()};
         if (mask & ext_atomic)
-            frame_.atomic = {random_(), rule.opcode == Opcode::compare_swap ? random_() : 0};
+            frame_.atomic = {random_(), random_()};
         if (mask & ext_immediate)
             frame_.immediate = number<std::uint32_t>();
         if (mask & ext_ack)

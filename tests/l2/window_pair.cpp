@@ -6,12 +6,6 @@
 
 namespace p2prdma::l2::test {
 
-namespace {
-
-constexpr std::uint32_t frame_bytes = 64; ///< that are copied here; what is said is setup's
-
-} // namespace
-
 WindowPair::WindowPair(const Setup& setup)
     : sender(setup.send), budget(setup.budget), receiver(setup.receive, budget), setup_(setup),
       random_(setup.seed), processed_at_(setup.frames), sent_at_(setup.frames)
@@ -55,7 +49,7 @@ void WindowPair::take_data(const Message& message)
         receiver.ask(now_);
         return;
     }
-    std::vector<std::byte> frame(frame_bytes);
+    std::vector<std::byte> frame(setup_.frame_bytes);
     std::memcpy(frame.data(), &message.cookie, sizeof(message.cookie));
     switch (receiver.arrived(message.header, frame, now_)) {
     case ReceiveWindow::Arrival::process:

@@ -160,13 +160,6 @@ TEST_CASE("Wire: numbers that mean nothing, and reserved ones, are refused")
         const bool reserved = (i >= 24 && i < 28) || i >= 44;
         CHECK(changed(connect, body + i, 1) == (reserved ? Verdict::bad_field : Verdict::good));
     }
-
-    auto add = plain(Opcode::fetch_add);
-    add.remote.emplace();
-    add.atomic = {1, 1};
-    CHECK(verdict(add) == Verdict::bad_field);
-    add.header.opcode = Opcode::compare_swap;
-    CHECK(verdict(add) == Verdict::good);
 }
 
 TEST_CASE("Wire: payloads only where the table has them, and as long as the frame")

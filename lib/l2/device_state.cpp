@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "lib/l2/device_state.hpp"
+
+#include "lib/l2/choose_port.hpp"
+#include "lib/l2/interface.hpp"
+#include "p2prdma/error.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <poll.h>
+#include <sodium.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace p2prdma::l2 {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Time attended_for = 2ms; ///< after a poll or a wait
+constexpr Time longest_wait = 5ms; ///< of one who waits, as others may take what he waits for
+
+/// Numbers and keys of two devices on one address would not be told apart: each would deny the
+/// connections of the other.
+UniqueFd claim_interface(const std::string& name, const DeviceOptions& options)
+{
+    const Interface interface(name);
+    const auto claim = "p2prdma-l2/" + std::to_string(interface.index()) + "/" +
+                       std::to_string(options.ether_type) + "/" +
+                       std::to_string(options.vlan.value_or(0));
+    UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX; // and an abstract name, which is the network namespace's
+    std::copy(claim.begin(), claim.end(), address.sun_path + 1);
+    const auto size = offsetof(sockaddr_un, sun_path) + 1 + claim.size();
+    if (fd.get() < 0 || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), // NOLINT
+                               static_cast<socklen_t>(size)) != 0)
+        throw Error({errno == EADDRINUSE ? EBUSY : errno, std::system_category()},
+                    errno == EADDRINUSE
+                        ? name + " is in use by another device of this EtherType and VLAN"
+                        : "cannot claim " + name);
+    return fd;
+}
+
+DeviceOptions checked(DeviceOptions options)
+{
+    if (!options.secret.empty() && options.secret.size() != 32)
+        throw Error(Errc::bad_argument, "a secret has 32 bytes");
+    if (options.max_queue_pairs == 0)
+        throw Error(Errc::bad_argument, "a device needs room for a queue pair");
+    if (!options.name.empty())
+        return options;
+    std::array<char, 128> name = {};
+    if (::gethostname(name.data(), name.size() - 1) == 0)
+        options.name = name.data();
+    return options;
+}
+
+ProcessPager::Config pager_config(const DeviceOptions& options)
+{
+    ProcessPager::Config config;
+    config.resolver.threads = options.fault_threads;
+    config.resolver.fault_limit = options.fault_limit;
+    return config;
+}
+
+std::uint64_t random_number()
+{
+    std::uint64_t number = 0;
+    ::randombytes_buf(&number, sizeof number);
+    return number;
+}
+
+UniqueFd epoll_of(int first, int second)
+{
+    UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+    for (const int fd : {first, second}) {
+        epoll_event event = {};
+        event.events = EPOLLIN;
+        if (fd >= 0 && ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+            throw Error({errno, std::system_category()}, "cannot watch the port");
+    }
+    return epoll;
+}
+
+timespec until_then(Time time) noexcept
+{
+    const auto left = std::max(time - Device::State::now(), Time::zero());
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+    return {static_cast<time_t>(seconds.count()), static_cast<long>((left - seconds).count())};
+}
+
+} // namespace
+
+Device::State::State(const std::string& interface_, const DeviceOptions& options_)
+    : interface(interface_), options(checked(options_)), claim(claim_interface(interface, options)),
+      port(open_port(interface, options)), pager(pager_config(options)),
+      engine(*port, pager, options, random_number), epoll(epoll_of(port->fd(), pager.fd()))
+{
+    if (options.progress == Progress::caller)
+        return;
+    wake_.open();
+    thread_ = std::thread([this] { run(); });
+}
+
+Device::State::~State()
+{
+    if (!thread_.joinable())
+        return;
+    {
+        const std::lock_guard lock(mutex);
+        stop_ = true;
+        wake_.ring();
+    }
+    thread_.join();
+}
+
+void Device::State::check_segment() const
+{
+    if (!options.secret.empty() || options.trust_segment || !Interface(interface).is_bridged())
+        return;
+    throw Error(Errc::not_isolated,
+                interface + " belongs to a bridge, over which strangers may reach it: give the "
+                            "device a secret, or say that the segment is trusted");
+}
+
+bool Device::State::progress() noexcept
+{
+    const auto time = now();
+    attended_until_ = time + attended_for;
+    return engine.progress(time);
+}
+
+void Device::State::kick() noexcept
+{
+    const auto time = now();
+    engine.transmit(time);
+    if (!is_attended(time) && engine.deadline() < sleeps_until_)
+        wake_.ring();
+}
+
+void Device::State::sleep(Lock& lock, Time until, int event) noexcept
+{
+    const auto limit = event < 0 ? now() + longest_wait : until;
+    const auto time = until_then(std::min({until, limit, engine.deadline()}));
+    std::array<pollfd, 3> fds = {
+        {{port->fd(), POLLIN, 0}, {pager.fd(), POLLIN, 0}, {event, POLLIN, 0}}};
+    lock.unlock();
+    ::ppoll(fds.data(), fds.size(), &time, nullptr);
+    lock.lock();
+}
+
+void Device::State::sleep_while_attended(Lock& lock) noexcept
+{
+    const auto time = until_then(now() + attended_for);
+    pollfd fd = {wake_.fd(), POLLIN, 0};
+    lock.unlock();
+    ::ppoll(&fd, 1, &time, nullptr);
+    lock.lock();
+}
+
+void Device::State::run() noexcept
+{
+    Lock lock(mutex);
+    while (!stop_) {
+        wake_.clear();
+        if (is_attended(now())) {
+            sleep_while_attended(lock);
+            continue;
+        }
+        if (engine.progress(now())) {
+            mutex.pass_on();
+            continue;
+        }
+        sleeps_until_ = engine.deadline();
+        sleep(lock, sleeps_until_, wake_.fd());
+        sleeps_until_ = Time::min();
+    }
+}
+
+} // namespace p2prdma::l2

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#pragma once
+
+#include "lib/l2/device_mutex.hpp"
+#include "lib/l2/engine.hpp"
+#include "lib/l2/process_pager.hpp"
+#include "lib/l2/unique_event.hpp"
+#include "p2prdma/l2/device.hpp"
+#include "p2prdma/unique_fd.hpp"
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+namespace p2prdma::l2 {
+
+/// A device's engine, the lock around it, and whoever moves it on: a thread of its own, unless
+/// others do. Those who poll or wait attend to the device themselves; the thread then only looks
+/// now and then whether they still do.
+struct Device::State {
+    using Clock = std::chrono::steady_clock;
+    using Lock = std::unique_lock<DeviceMutex>;
+
+    /// \throws Error
+    State(const std::string& interface, const DeviceOptions& options);
+    ~State();
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+
+    [[nodiscard]] static Time now() noexcept { return Clock::now().time_since_epoch(); }
+
+    // With the lock held:
+
+    /// After something was posted: sends it, and sees to it that timers are looked after.
+    void kick() noexcept;
+    /// Moves on once; whoever calls it attends to the device.
+    bool progress() noexcept;
+    /// Moves on until `done()`, or the time is over; gives the lock away while it sleeps.
+    /// \param event  readable when done() may hold though nothing came here; -1: none
+    template <class Done>
+    bool drive(Lock& lock, Clock::time_point until, int event, Done&& done)
+    {
+        const Waiter waiter(*this);
+        for (;;) {
+            (void)progress();
+            if (done())
+                return true;
+            if (Clock::now() >= until)
+                return false;
+            sleep(lock, until.time_since_epoch(), event);
+        }
+    }
+    /// \throws Error  a bridge leads to here, and neither secret nor trust makes up for it
+    void check_segment() const;
+
+    mutable DeviceMutex mutex;
+    const std::string interface;
+    const DeviceOptions options;
+    const UniqueFd claim; ///< the only device here on this interface and EtherType
+    const std::unique_ptr<Port> port;
+    ProcessPager pager;
+    Engine engine;
+    UniqueFd epoll; ///< of port and pager
+
+private:
+    struct Waiter {
+        explicit Waiter(State& state_) : state(state_) { ++state.waiters_; }
+        ~Waiter() { --state.waiters_; }
+        Waiter(const Waiter&) = delete;
+        Waiter& operator=(const Waiter&) = delete;
+        State& state;
+    };
+
+    void run() noexcept;
+    void sleep(Lock& lock, Time until, int event) noexcept;
+    void sleep_while_attended(Lock& lock) noexcept;
+    [[nodiscard]] bool is_attended(Time now) const noexcept
+    {
+        return waiters_ != 0 || now < attended_until_;
+    }
+
+    UniqueEvent wake_;
+    Time sleeps_until_ = Time::min(); ///< the thread; min: it is awake
+    Time attended_until_ = Time::min();
+    unsigned waiters_ = 0;
+    bool stop_ = false;
+    std::thread thread_;
+};
+
+} // namespace p2prdma::l2

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "p2prdma/error.hpp"
+#include "p2prdma/l2.hpp"
+#include "tests/l2/veth.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <cstring>
+#include <future>
+#include <poll.h>
+#include <random>
+#include <sys/mman.h>
+#include <thread>
+
+using namespace p2prdma;
+using namespace p2prdma::l2;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::uint32_t service = 42;
+
+auto soon()
+{
+    return std::chrono::steady_clock::now() + 10s;
+}
+
+std::vector<std::byte> random_bytes(std::size_t size)
+{
+    std::mt19937_64 random(size);
+    std::vector<std::byte> bytes(size);
+    for (auto& byte : bytes)
+        byte = static_cast<std::byte>(random());
+    return bytes;
+}
+
+/// A device, and what an application has of it.
+struct Host {
+    Host(const char* interface, const DeviceOptions& options)
+        : device(Device::open(interface, options)), domain(device), queue(device, 1024)
+    {
+    }
+    Completion next()
+    {
+        Completion one;
+        REQUIRE(queue.wait(std::span(&one, 1), soon()) == 1);
+        return one;
+    }
+
+    Device device;
+    ProtectionDomain domain;
+    CompletionQueue queue;
+};
+
+/// Two hosts on a veth pair, connected.
+struct Hosts {
+    explicit Hosts(const DeviceOptions& options = {}, unsigned mtu = 1500)
+        : veth(mtu), left(test::Veth::a, options), right(test::Veth::b, options),
+          listener(right.device, service)
+    {
+        auto accepted = std::async(std::launch::async, [this] { return accept(); });
+        const std::array data = {std::byte{1}, std::byte{2}};
+        client.emplace(QueuePair::connect(left.domain, right.device.address(), service, left.queue,
+                                          left.queue, soon(), {}, data));
+        server.emplace(accepted.get());
+    }
+    QueuePair accept()
+    {
+        const auto request = listener.wait(soon());
+        if (!request)
+            throw std::runtime_error("nobody connects");
+        return listener.accept(*request, right.domain, right.queue, right.queue);
+    }
+
+    test::Veth veth;
+    Host left, right;
+    Listener listener;
+    std::optional<QueuePair> client, server;
+};
+
+RemoteMemory remote_of(std::span<const std::byte> memory, const Region& region)
+{
+    return {reinterpret_cast<std::uintptr_t>(memory.data()), region.key()};
+}
+
+Segment segment_of(std::span<std::byte> memory, const Region& region)
+{
+    return {memory.data(), static_cast<std::uint32_t>(memory.size()), region.key()};
+}
+
+} // namespace
+
+TEST_CASE("Device: send, write and read over a veth pair")
+{
+    for (const auto kind : {PortKind::packet, PortKind::ring}) {
+        DeviceOptions options;
+        options.port = kind;
+        Hosts hosts(options);
+        CHECK(hosts.server->peer_data().size() == 2);
+        auto source = random_bytes(1 << 20);
+        std::vector<std::byte> target(source.size()), back(source.size());
+        const Region source_region(hosts.left.domain, source, Access::local_read);
+        const Region back_region(hosts.left.domain, back, Access::local_write);
+        const Region target_region(hosts.right.domain, target, Access::all);
+
+        const auto place = segment_of(target, target_region);
+        REQUIRE(hosts.server->post_receive({.id = 5, .segments = std::span(&place, 1)}) ==
+                std::errc());
+        const auto from = segment_of(source, source_region);
+        REQUIRE(hosts.client->post_send({.id = 1, .segments = std::span(&from, 1)}) == std::errc());
+        CHECK(hosts.left.next().status == Status::success);
+        const auto received = hosts.right.next();
+        CHECK(received.status == Status::success);
+        CHECK(received.length == source.size());
+        CHECK(target == source);
+
+        const auto into = segment_of(back, back_region);
+        REQUIRE(hosts.client->post_send({.id = 2,
+                                         .operation = Operation::read,
+                                         .segments = std::span(&into, 1),
+                                         .remote = remote_of(target, target_region)}) ==
+                std::errc());
+        CHECK(hosts.left.next().status == Status::success);
+        CHECK(back == source);
+
+        hosts.client->close(soon());
+        CHECK(hosts.client->phase() == QueuePair::Phase::closed);
+        CHECK(hosts.client->post_send({.id = 3}) == std::errc::not_connected);
+    }
+}
+
+TEST_CASE("Device: a write into memory that is not there yet")
+{
+    Hosts hosts;
+    constexpr std::size_t size = 1 << 20;
+    auto* const memory = static_cast<std::byte*>(
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    REQUIRE(memory != MAP_FAILED);
+    const auto region = Region::implicit(hosts.right.domain, memory, size, Access::all);
+    auto source = random_bytes(size);
+    const auto all = Region::implicit_all(hosts.left.domain, Access::local_read);
+    const auto from = segment_of(source, all);
+    REQUIRE(hosts.client->post_send({.id = 1,
+                                     .operation = Operation::write,
+                                     .segments = std::span(&from, 1),
+                                     .remote = remote_of({memory, size}, region)}) == std::errc());
+    CHECK(hosts.left.next().status == Status::success);
+    CHECK(std::memcmp(memory, source.data(), size) == 0);
+
+    // What is not mapped any more is refused, and nobody is harmed.
+    ::munmap(memory, size);
+    REQUIRE(hosts.client->post_send({.id = 2,
+                                     .operation = Operation::write,
+                                     .segments = std::span(&from, 1),
+                                     .remote = remote_of({memory, size}, region)}) == std::errc());
+    CHECK(hosts.left.next().status == Status::remote_fault);
+    CHECK(hosts.client->phase() == QueuePair::Phase::error);
+}
+
+TEST_CASE("Device: only calls move it on, if so asked")
+{
+    DeviceOptions options;
+    options.progress = Progress::caller;
+    options.trust_segment = true;
+    Hosts hosts(options);
+    auto source = random_bytes(5000);
+    std::vector<std::byte> target(source.size());
+    const Region source_region(hosts.left.domain, source, Access::local_read);
+    const Region target_region(hosts.right.domain, target, Access::all);
+    const auto from = segment_of(source, source_region);
+    const SendRequest request{.id = 1,
+                              .operation = Operation::write,
+                              .segments = std::span(&from, 1),
+                              .remote = remote_of(target, target_region)};
+    REQUIRE(hosts.client->post_send(request) == std::errc());
+    Completion one;
+    while (hosts.left.queue.poll(std::span(&one, 1)) == 0) {
+        pollfd fd = {hosts.right.device.fd(), POLLIN, 0};
+        REQUIRE(::poll(&fd, 1, 1000) >= 0);
+        (void)hosts.right.device.progress();
+    }
+    CHECK(one.status == Status::success);
+    CHECK(target == source);
+}
+
+TEST_CASE("Device: who serves what is found, and who does not is refused")
+{
+    test::Veth veth;
+    DeviceOptions options;
+    options.name = "right hand";
+    Host left(test::Veth::a, {}), right(test::Veth::b, options);
+    const Listener listener(right.device, service);
+    const auto peers = left.device.discover(service, 300ms);
+    REQUIRE(peers.size() == 1);
+    CHECK(peers[0].address == right.device.address());
+    CHECK(peers[0].name == "right hand");
+    CHECK(peers[0].fault_delay);
+    CHECK(left.device.discover(service + 1, 100ms).empty());
+    CHECK_THROWS_AS(QueuePair::connect(left.domain, right.device.address(), service + 1, left.queue,
+                                       left.queue, soon()),
+                    Error);
+    CHECK_THROWS_AS(Device::open(test::Veth::a, {}), Error);
+}
+
+TEST_CASE("R3.7: on a bridge that strangers may reach, connections need a secret or trust")
+{
+    test::Veth veth;
+    test::Veth::ip("link add crossing type bridge");
+    test::Veth::ip("link set left master crossing");
+    test::Veth::ip("link set crossing up");
+    Host host(test::Veth::a, {});
+    CHECK_THROWS_AS(Listener(host.device, service), Error);
+    CHECK_THROWS_AS(QueuePair::connect(host.domain, {{2, 0, 0, 0, 0, 1}}, service, host.queue,
+                                       host.queue, soon()),
+                    Error);
+}
