@@ -85,18 +85,20 @@ $(B)/libp2prdma-l2.a: $(call obj,$(l2_src))
 	@rm -f $@
 	$(if $(V),,@echo "  AR      $@" &&) $(AR) rcs $@ $^
 
-$(tool): $(call obj,$(tool_src)) $(lib_so) $(l2_so)
+# The archive has what only this project calls: the codec of frames. All else is in the libraries.
+$(tool): $(call obj,$(tool_src)) $(lib_so) $(l2_so) $(B)/libp2prdma-l2.a
 	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $(call obj,$(tool_src)) -L$(B) -lp2prdma-l2 -lp2prdma \
-		'-Wl,-rpath,$$ORIGIN' -libverbs -lefa -lmd -lpthread
+		$(B)/libp2prdma-l2.a '-Wl,-rpath,$$ORIGIN' -libverbs -lefa -lmd -lpthread
 
 $(daemon): $(call obj,$(daemon_src)) $(lib_so)
 	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $(call obj,$(daemon_src)) -L$(B) -lp2prdma \
 		'-Wl,-rpath,$$ORIGIN' -libverbs -lefa
 
-# What an application does: the library, and nothing else of the project.
-$(example): $(B)/examples/%: $(B)/obj/examples/%.o $(lib_so)
+# What an application does: the libraries, and nothing else of the project.
+$(example): $(B)/examples/%: $(B)/obj/examples/%.o $(lib_so) $(l2_so)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $< -L$(B) -lp2prdma '-Wl,-rpath,$$ORIGIN/..' -lmd
+	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $< -L$(B) -lp2prdma-l2 -lp2prdma \
+		'-Wl,-rpath,$$ORIGIN/..' -lmd
 
 $(lab): $(call obj,$(lab_src))
 	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $^
@@ -154,6 +156,10 @@ shell: setup ## a shell in a lab machine; MACHINE=two-ports/ivshmem, and more: D
 .PHONY: demo
 demo: setup ## two hosts, two cards; the cards exchange a file while the hosts stand still; FILE=path
 	@scripts/demo "$$FILE"
+
+.PHONY: demo-l2
+demo-l2: setup ## a file crosses in Ethernet frames without IP, under loss and page faults; no machines
+	@scripts/demo-l2
 
 .PHONY: check
 check: setup ## all tests but the long ones

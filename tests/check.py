@@ -195,8 +195,13 @@ def scenarios(arguments):
     return counts
 
 
+def net():
+    """The command between network namespaces, over Ethernet frames."""
+    return programs("tests/net")
+
+
 def demo():
-    """make demo, and what it reports."""
+    """make demo and make demo-l2, and what they report."""
     return programs("tests/demo")
 
 
@@ -207,7 +212,7 @@ def main():
     parser.add_argument("scenario", nargs="*", help="only these scenarios (lab run --help)")
     arguments = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
-    parts = [unit, unit_asan, l2, l2_asan, module_builds, commands, demo, scenarios]
+    parts = [unit, unit_asan, l2, l2_asan, module_builds, commands, net, demo, scenarios]
     if arguments.long:
         parts += [unit_tsan, l2_tsan, l2_long]
     if arguments.only:

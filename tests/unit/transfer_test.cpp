@@ -194,7 +194,7 @@ TEST_CASE("wire: fields out of range are refused")
     auto hello = some_hello();
     SECTION("transport")
     {
-        hello.transport = static_cast<wire::Transport>(3);
+        hello.transport = static_cast<wire::Transport>(4);
     }
     SECTION("mtu 0")
     {

@@ -99,7 +99,15 @@ std::optional<Error> unfitness(const ibv_device& device, const Adapter::Entry& e
 
 const char* name_of(wire::Transport transport) noexcept
 {
-    return transport == wire::Transport::srd ? "SRD" : "RC";
+    switch (transport) {
+    case wire::Transport::srd:
+        return "SRD";
+    case wire::Transport::rc:
+        return "RC";
+    case wire::Transport::l2:
+        break;
+    }
+    return "L2";
 }
 
 std::vector<Adapter::Entry> Adapter::list()

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tools/p2prdma/buffer.hpp"
 
-#include "tools/p2prdma/failure.hpp"
 #include "tools/p2prdma/guard.hpp"
+#include "tools/p2prdma/host_memory.hpp"
 
 #include <algorithm>
-#include <cerrno>
-
-#include <sys/mman.h>
 
 namespace p2prdma::tool {
 namespace {
@@ -16,28 +13,6 @@ RegionKeys keys_of(const MemoryRegion& region) noexcept
 {
     return {region.address(), region.length(), region.lkey(), region.rkey()};
 }
-
-/// Anonymous pages.
-class HostMemory {
-public:
-    explicit HostMemory(std::size_t length)
-    {
-        void* start =
-            ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (start == MAP_FAILED)
-            throw system_failure(errno,
-                                 "cannot get " + std::to_string(length) + " bytes of memory");
-        bytes_ = {static_cast<std::byte*>(start), length};
-    }
-    ~HostMemory() { ::munmap(bytes_.data(), bytes_.size()); }
-    HostMemory(const HostMemory&) = delete;
-    HostMemory& operator=(const HostMemory&) = delete;
-
-    std::span<std::byte> bytes() const noexcept { return bytes_; }
-
-private:
-    std::span<std::byte> bytes_;
-};
 
 class HostBuffer final : public Buffer {
 public:

@@ -44,6 +44,28 @@ private:
     direct::Region region_;
 };
 
+/// A connection of the host's.
+class HostStream final : public ByteStream {
+public:
+    explicit HostStream(direct::Stream stream) : stream_(std::move(stream)) {}
+    void send(std::span<const std::byte> data, Clock::time_point until) override
+    {
+        stream_.send(data, until);
+    }
+    std::optional<std::size_t> receive(std::span<std::byte> into, Clock::time_point until) override
+    {
+        return stream_.receive(into, until);
+    }
+
+private:
+    direct::Stream stream_;
+};
+
+std::unique_ptr<StreamBridge> bridge_to(direct::Stream stream)
+{
+    return std::make_unique<StreamBridge>(std::make_unique<HostStream>(std::move(stream)));
+}
+
 direct::AdapterInfo choose(const direct::Session& session, const std::string& device)
 {
     const auto adapters = session.adapters();
@@ -125,8 +147,8 @@ std::unique_ptr<StreamBridge> connect_by_host(const direct::Session& session, co
 {
     patience.check("connecting to " + to.to_string());
     try {
-        return std::make_unique<StreamBridge>(direct::Stream::connect(
-            session, to.host, to.port, direct::Stream::Clock::now() + connect_limit));
+        return bridge_to(direct::Stream::connect(session, to.host, to.port,
+                                                 direct::Stream::Clock::now() + connect_limit));
     } catch (const Error& error) {
         if (error.code().category() == error_category())
             throw; // of the own host, such as that its daemon has gone
@@ -147,7 +169,7 @@ UniqueFd HostListener::accept(Patience& patience, std::string& peer) const
     for (;;) {
         if (auto stream = listener_.accept(direct::Stream::Clock::now() + accept_slice)) {
             peer = "a sender"; // who it is the host does not tell
-            bridge_ = std::make_unique<StreamBridge>(std::move(*stream));
+            bridge_ = bridge_to(std::move(*stream));
             return bridge_->take_socket();
         }
         patience.check("waiting for a sender");

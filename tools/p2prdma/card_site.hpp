@@ -2,6 +2,7 @@
 #pragma once
 
 #include "p2prdma/direct/session.hpp"
+#include "p2prdma/direct/stream.hpp"
 #include "tools/p2prdma/address.hpp"
 #include "tools/p2prdma/site.hpp"
 #include "tools/p2prdma/stream_bridge.hpp"

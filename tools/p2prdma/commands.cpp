@@ -46,8 +46,9 @@ void add_via(CLI::App& command, std::string& via)
         .add_option(
             "--via", via,
             "On a card's own machine: drive the host's RDMA device from here (card), or use "
-            "this machine's own (host); default: card if it has none")
-        ->check(CLI::IsMember({"card", "host"}));
+            "this machine's own (host); default: card if it has none. Anywhere: frames of the "
+            "Ethernet --interface, without IP (l2)")
+        ->check(CLI::IsMember({"card", "host", "l2"}));
 }
 
 void add_isolation(CLI::App& command, Isolation::Level& level)
@@ -63,6 +64,14 @@ void add_isolation(CLI::App& command, Isolation::Level& level)
                        ? ""
                        : "'" + name + "' is none of none, iommu-lazy, iommu-strict";
         });
+}
+
+Json to_json(const std::vector<std::pair<std::string, std::uint64_t>>& counters)
+{
+    auto json = Json::object();
+    for (const auto& [name, value] : counters)
+        json[name] = value;
+    return json;
 }
 
 std::string transfer_figures(std::uint64_t bytes, std::uint64_t pieces, double seconds)

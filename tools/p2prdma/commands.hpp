@@ -6,6 +6,8 @@
 
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -23,6 +25,7 @@ void add_list(CLI::App& app);
 void add_info(CLI::App& app);
 void add_send(CLI::App& app);
 void add_recv(CLI::App& app);
+void add_l2(CLI::App& app);
 
 /// One line of JSON on standard output.
 void print(const Json& json);
@@ -37,8 +40,11 @@ std::optional<Card> open_card(const std::string& name);
 void add_piece(CLI::App& command, std::uint64_t& bytes, const std::string& what);
 /// Adds --isolation LEVEL, which sets `level`.
 void add_isolation(CLI::App& command, Isolation::Level& level);
-/// Adds --via: "card" or "host"; empty: not said.
+/// Adds --via: "card", "host" or "l2"; empty: not said.
 void add_via(CLI::App& command, std::string& via);
+
+/// Names and values as a JSON object.
+Json to_json(const std::vector<std::pair<std::string, std::uint64_t>>& counters);
 
 /// How a transfer went, in words: "4.0 MiB (4194304 bytes) in 1 piece, 0.52 s, 7.7 MiB/s".
 std::string transfer_figures(std::uint64_t bytes, std::uint64_t pieces, double seconds);

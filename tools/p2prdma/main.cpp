@@ -46,6 +46,7 @@ void add_everything(CLI::App& app)
     add_info(app);
     add_send(app);
     add_recv(app);
+    add_l2(app);
 }
 
 } // namespace
@@ -54,7 +55,8 @@ int main(int argc, char** argv)
 {
     const bool json = wants_json({argv, static_cast<std::size_t>(argc)});
     CLI::App app(
-        "Moves data between PCIe cards with memory and RDMA adapters, without the host in between.",
+        "Moves data between PCIe cards with memory and RDMA adapters, without the host in between, "
+        "and between machines in Ethernet frames, without IP.",
         "p2prdma");
     try {
         std::signal(SIGPIPE, SIG_IGN); // a closed pipe is an error of write() like others
@@ -62,7 +64,7 @@ int main(int argc, char** argv)
         app.parse(argc, argv);
         if (app.get_subcommands().empty())
             throw Failure(Exit::usage, "usage",
-                          "what is to be done: list, info, send or recv? (see p2prdma --help)");
+                          "what is to be done: list, info, send, recv or l2? (see p2prdma --help)");
         return 0;
     } catch (const CLI::ParseError& error) {
         if (error.get_exit_code() == 0)

@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -62,6 +63,8 @@ void OutputFile::create_temporary()
 
 OutputFile::~OutputFile()
 {
+    if (!mapping_.empty())
+        ::munmap(mapping_.data(), mapping_.size());
     if (!temporary_.empty())
         ::unlink(temporary_.c_str());
 }
@@ -80,13 +83,25 @@ std::size_t OutputFile::write_some(std::span<const std::byte> data) const
 
 void OutputFile::write(std::span<const std::byte> data, Patience& patience)
 {
-    while (fd_ >= 0 && !data.empty()) {
+    while (fd_ >= 0 && mapping_.empty() && !data.empty()) {
         pollfd writable[] = {{fd_, POLLOUT, 0}};
         if (may_block_)
             patience.wait(writable, "writing " + path_);
         data = data.subspan(write_some(data));
         patience.progress();
     }
+}
+
+std::span<std::byte> OutputFile::map(std::uint64_t length)
+{
+    // Room on the disk is had now: later its lack would be a page that cannot be brought.
+    const int error = ::posix_fallocate(fd_, 0, static_cast<off_t>(length));
+    void* start =
+        error ? MAP_FAILED : ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
+    if (start == MAP_FAILED)
+        throw system_failure(error ? error : errno, "cannot write " + path_);
+    mapping_ = {static_cast<std::byte*>(start), length};
+    return mapping_;
 }
 
 void OutputFile::commit()

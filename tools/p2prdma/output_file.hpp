@@ -4,6 +4,7 @@
 #include "p2prdma/unique_fd.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -25,6 +26,12 @@ public:
     /// Waits, with patience, where a reader at the other end is slow.
     /// \throws Failure no_space (disk full) or the error
     void write(std::span<const std::byte> data, Patience& patience);
+    /// Whether it is a regular file, so that it can be mapped.
+    bool can_map() const noexcept { return !temporary_.empty(); }
+    /// Makes a regular file that long, and maps it: what comes into the memory is written, and
+    /// write() has nothing left to do. Pages are brought when they are touched. Once, if
+    /// can_map(); valid for the object's life. \throws Failure no_space (disk full)
+    std::span<std::byte> map(std::uint64_t length);
     /// All is written and right: gives the file its name. \throws Failure
     void commit();
 
@@ -37,6 +44,7 @@ private:
     UniqueFd owned_;
     int fd_ = -1;
     bool may_block_ = false; // it is no regular file
+    std::span<std::byte> mapping_;
 };
 
 } // namespace p2prdma::tool

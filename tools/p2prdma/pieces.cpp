@@ -38,6 +38,8 @@ Pieces cut(std::uint64_t file_bytes, std::uint64_t wanted, const Room& room) noe
 {
     if (file_bytes == 0)
         return {};
+    if (room.is_the_file)
+        return {file_bytes, file_bytes, 1, 1};
     const std::uint64_t granule = std::max<std::uint64_t>(room.granule, 1);
     const std::uint64_t whole = wanted ? wanted : whole_file_bytes;
     if (file_bytes <= whole && file_bytes <= round_down(room.largest, granule))

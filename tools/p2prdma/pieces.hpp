@@ -26,6 +26,7 @@ struct Pieces {
 struct Room {
     std::uint64_t largest = 0;    ///< the largest single allocation, bytes
     std::uint64_t granule = 4096; ///< allocations are rounded up to multiples of it
+    bool is_the_file = false;     ///< it holds the whole file in any case: nothing is to be cut
 };
 
 /// A file of at most this many bytes goes into one region if there is room.

@@ -56,27 +56,33 @@ std::string progress_line(std::uint64_t done, std::uint64_t total,
     return (percent + bar + figures).substr(0, width);
 }
 
-Progress::Progress(std::uint64_t total, bool quiet)
-    : total_(total), shown_(!quiet && ::isatty(STDERR_FILENO))
+StatusLine::StatusLine(bool quiet) : shown_(!quiet && ::isatty(STDERR_FILENO)) {}
+
+bool StatusLine::is_due() const
 {
+    return shown_ && Clock::now() - last_ >= redraw_interval;
+}
+
+void StatusLine::show(const std::string& text)
+{
+    if (!shown_)
+        return;
+    last_ = Clock::now();
+    drawn_ = true;
+    std::fprintf(stderr, "\r%s\033[K", text.substr(0, terminal_width() - 1).c_str());
+    std::fflush(stderr);
+}
+
+void StatusLine::clear()
+{
+    if (std::exchange(drawn_, false))
+        std::fputs("\r\033[K", stderr);
 }
 
 void Progress::update(std::uint64_t done)
 {
-    const auto now = Clock::now();
-    if (!shown_ || (now - last_ < redraw_interval && done < total_))
-        return;
-    last_ = now;
-    drawn_ = true;
-    std::fprintf(stderr, "\r%s\033[K",
-                 progress_line(done, total_, now - start_, terminal_width() - 1).c_str());
-    std::fflush(stderr);
-}
-
-void Progress::clear()
-{
-    if (std::exchange(drawn_, false))
-        std::fputs("\r\033[K", stderr);
+    if (line_.is_due() || done >= total_)
+        line_.show(progress_line(done, total_, Clock::now() - start_, terminal_width() - 1));
 }
 
 } // namespace p2prdma::tool

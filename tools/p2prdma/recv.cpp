@@ -8,6 +8,7 @@
 #include "tools/p2prdma/endpoint.hpp"
 #include "tools/p2prdma/failure.hpp"
 #include "tools/p2prdma/interrupt.hpp"
+#include "tools/p2prdma/l2_site.hpp"
 #include "tools/p2prdma/output_file.hpp"
 #include "tools/p2prdma/patience.hpp"
 #include "tools/p2prdma/progress.hpp"
@@ -30,6 +31,8 @@ struct Options {
     std::string bind;
     std::string device;
     std::string via;
+    L2Options l2;
+    bool implicit = false;
     Isolation::Level isolation = Isolation::Level::none;
     std::uint16_t port = default_port;
     std::uint64_t piece = 0;
@@ -150,7 +153,8 @@ void report(const Station& station, const Outcome& outcome)
                {"device", device},
                {"card", card ? Json(*card) : Json()},
                {"path", path},
-               {"rkeys", outcome.rkeys}});
+               {"rkeys", outcome.rkeys},
+               {"counters", to_json(station.site.counters())}});
         return;
     }
     std::fprintf(station.options.out == "-" ? stderr : stdout,
@@ -158,6 +162,27 @@ void report(const Station& station, const Outcome& outcome)
                  transfer_figures(outcome.bytes, outcome.pieces, outcome.seconds).c_str(),
                  outcome.peer.c_str(), station.site.memory_name().c_str(), device.c_str(),
                  path.c_str(), to_hex(outcome.digest).c_str());
+}
+
+/// What this end works with.
+struct Means {
+    std::unique_ptr<L2Site> ethernet; // --via l2
+    std::optional<direct::Session> session;
+    std::optional<Card> card;
+};
+
+Means choose_means(const Options& options, OutputFile& out)
+{
+    Means means;
+    if (wants_l2(options.l2, options.via, options.card, options.device)) {
+        means.ethernet = std::make_unique<L2Site>(options.l2, L2Endpoint::Role::waits,
+                                                  options.implicit ? &out : nullptr);
+        return means;
+    }
+    means.session = CardSite::open_session(options.via, options.card);
+    if (!means.session)
+        means.card = open_card(options.card);
+    return means;
 }
 
 std::unique_ptr<Site> choose_site(const Options& options,
@@ -171,31 +196,48 @@ std::unique_ptr<Site> choose_site(const Options& options,
     return std::make_unique<HostSite>(std::move(adapter), card);
 }
 
-std::unique_ptr<Listener> listen(const Options& options,
-                                 const std::optional<direct::Session>& session)
+std::unique_ptr<Listener> listen(const Options& options, const Means& means)
 {
     const Address at = {options.bind, options.port};
-    if (session)
-        return std::make_unique<HostListener>(*session, at);
+    if (means.ethernet)
+        return std::make_unique<L2Listener>(*means.ethernet, options.port);
+    if (means.session)
+        return std::make_unique<HostListener>(*means.session, at);
     return std::make_unique<Listener>(at);
+}
+
+void require_sense(const Options& options, const OutputFile& out)
+{
+    const auto refuse = [](const char* why) { throw Failure(Exit::usage, "usage", why); };
+    if (options.json && options.out == "-")
+        refuse("--json and --out - both want standard output");
+    if (!options.l2.interface.empty() && !options.bind.empty())
+        refuse("--bind is for TCP: not with --via l2");
+    if (!options.implicit)
+        return;
+    if (options.l2.interface.empty())
+        refuse("--implicit is for --via l2");
+    if (!out.can_map())
+        refuse("--implicit needs --out with a regular file");
+    if (options.piece)
+        refuse("--implicit receives the file as a whole: not with --piece");
 }
 
 void recv(const Options& options)
 {
-    if (options.json && options.out == "-")
-        throw Failure(Exit::usage, "usage", "--json and --out - both want standard output");
     const Interrupt interrupt;
     OutputFile out(options.out);
-    const auto session = CardSite::open_session(options.via, options.card);
-    const auto card = session ? std::nullopt : open_card(options.card);
-    const auto site = choose_site(options, session, card);
-    site->require_isolation(options.isolation);
-    const auto endpoint = site->make_endpoint(1);
+    require_sense(options, out);
+    const auto means = choose_means(options, out);
+    const auto own = means.ethernet ? nullptr : choose_site(options, means.session, means.card);
+    const Site& site = own ? *own : *means.ethernet;
+    site.require_isolation(options.isolation);
+    const auto endpoint = site.make_endpoint(1);
     Patience patience(interrupt, Patience::no_limit);
-    if (card)
-        patience.watch_over([&card] { static_cast<void>(card->info()); });
-    const auto listener = listen(options, session);
-    const Station station = {options, *site, *endpoint, patience, out};
+    if (means.card)
+        patience.watch_over([&means] { static_cast<void>(means.card->info()); });
+    const auto listener = listen(options, means);
+    const Station station = {options, site, *endpoint, patience, out};
     std::fprintf(stderr, "listening on %u\n", listener->port());
     const auto guest = wait_for_sender(station, *listener);
     report(station, transfer_or_tell(station, guest));
@@ -214,7 +256,10 @@ void add_recv(CLI::App& app)
     command->add_option(
         "--out", options->out,
         "Then write the bytes, as they lie in that memory, to this file; - is standard output");
-    command->add_option("--port", options->port, "The TCP port to listen at; 0: any free one")
+    command
+        ->add_option("--port", options->port,
+                     "The TCP port, or service number of --via l2, to listen at; 0: any "
+                     "free one")
         ->capture_default_str()
         ->check(CLI::Range(0u, 65535u));
     command->add_option("--bind", options->bind, "The local address to listen at; default: all");
@@ -224,6 +269,10 @@ void add_recv(CLI::App& app)
         *command, options->piece,
         "Receive in pieces of at most this size, such as 4M; default: at once if there is room");
     add_via(*command, options->via);
+    add_l2_options(*command, options->l2, false);
+    command->add_flag("--implicit", options->implicit,
+                      "With --via l2: receive straight into the pages of the --out file, which are "
+                      "brought as the bytes come");
     add_isolation(*command, options->isolation);
     command
         ->add_option("--timeout", options->timeout,
@@ -239,7 +288,8 @@ void add_recv(CLI::App& app)
     command->add_flag("--json", options->json, "Print one JSON object, no progress bar");
     command->footer("Examples:\n"
                     "  p2prdma recv --card 0 --out disk.img\n"
-                    "  p2prdma recv --bind 10.0.0.1 --port 9000 --out - | tar x");
+                    "  p2prdma recv --bind 10.0.0.1 --port 9000 --out - | tar x\n"
+                    "  p2prdma recv --via l2 -i eth0 --out disk.img --implicit");
     command->callback([options] { recv(*options); });
 }
 

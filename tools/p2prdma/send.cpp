@@ -9,6 +9,7 @@
 #include "tools/p2prdma/failure.hpp"
 #include "tools/p2prdma/input_file.hpp"
 #include "tools/p2prdma/interrupt.hpp"
+#include "tools/p2prdma/l2_site.hpp"
 #include "tools/p2prdma/patience.hpp"
 #include "tools/p2prdma/progress.hpp"
 #include "tools/p2prdma/sender.hpp"
@@ -29,6 +30,7 @@ struct Options {
     std::string card;
     std::string device;
     std::string via;
+    L2Options l2;
     Isolation::Level isolation = Isolation::Level::none;
     std::uint64_t piece = 0;
     unsigned timeout = 30;
@@ -42,20 +44,28 @@ struct Outcome {
     std::optional<unsigned> card;
     std::uint64_t pieces = 0;
     std::vector<std::uint32_t> lkeys;
+    Json counters;
     Digest digest = {};
     double seconds = 0;
 };
 
-/// What this end works with: a card's session with its host, or this machine's own devices.
+/// What this end works with: an Ethernet interface, a card's session with its host, or this
+/// machine's own devices.
 struct Means {
     const Options& options;
+    std::shared_ptr<L2Site> ethernet;
     std::optional<direct::Session> session;
     std::optional<Card> card;
 };
 
 Means choose_means(const Options& options)
 {
-    Means means = {options, CardSite::open_session(options.via, options.card), std::nullopt};
+    Means means = {options, nullptr, std::nullopt, std::nullopt};
+    if (wants_l2(options.l2, options.via, options.card, options.device)) {
+        means.ethernet = std::make_shared<L2Site>(options.l2, L2Endpoint::Role::connects);
+        return means;
+    }
+    means.session = CardSite::open_session(options.via, options.card);
     if (means.session)
         return means;
     means.card = open_card(options.card);
@@ -71,13 +81,13 @@ Adapter choose_adapter(const Means& means, wire::Transport transport)
     return Adapter::open(means.options.device);
 }
 
-std::unique_ptr<Site> choose_site(const Means& means, wire::Transport transport)
+std::shared_ptr<Site> choose_site(const Means& means, wire::Transport transport)
 {
-    std::unique_ptr<Site> site;
+    std::shared_ptr<Site> site = means.ethernet;
     if (means.session)
-        site = std::make_unique<CardSite>(*means.session, means.options.device);
-    else
-        site = std::make_unique<HostSite>(choose_adapter(means, transport), means.card);
+        site = std::make_shared<CardSite>(*means.session, means.options.device);
+    else if (!site)
+        site = std::make_shared<HostSite>(choose_adapter(means, transport), means.card);
     if (site->transport() != transport)
         throw Error(Errc::no_such_adapter,
                     site->device() + " speaks " + name_of(site->transport()) +
@@ -92,11 +102,11 @@ Outcome transfer(const Means& means, const InputFile& file, Channel& channel, Pa
     channel.set_token(channel.last_token());
     const auto site = choose_site(means, peer.transport);
     const auto endpoint = site->make_endpoint(depth);
-    endpoint->connect(peer);
     Sender sender(file, *site, *endpoint, channel, patience);
     const auto start = Patience::Clock::now();
     channel.send(endpoint->address());
     channel.send(wire::Offer{file.size(), means.options.piece});
+    endpoint->connect(peer); // which may need the other end, and that needs to know this one
     const auto plan = channel.receive<wire::Plan>();
     Progress progress(file.size(), means.options.json);
     sender.move(plan, progress);
@@ -108,8 +118,9 @@ Outcome transfer(const Means& means, const InputFile& file, Channel& channel, Pa
                       "the bytes that " + channel.peer() +
                           " received are not those that were sent");
     const std::chrono::duration<double> elapsed = Patience::Clock::now() - start;
-    return {site->device(), site->path(), site->memory_name(), site->card(), plan.pieces,
-            sender.lkeys(), digest,       elapsed.count()};
+    return {site->device(), site->path(),   site->memory_name(),       site->card(),
+            plan.pieces,    sender.lkeys(), to_json(site->counters()), digest,
+            elapsed.count()};
 }
 
 Outcome transfer_or_explain(const Means& means, const InputFile& file, Channel& channel,
@@ -140,13 +151,23 @@ void report(const Options& options, const InputFile& file, const std::string& pe
                {"device", outcome.device},
                {"card", outcome.card ? Json(*outcome.card) : Json()},
                {"path", outcome.path},
-               {"lkeys", outcome.lkeys}});
+               {"lkeys", outcome.lkeys},
+               {"counters", outcome.counters}});
         return;
     }
     std::printf("sent %s to %s, from %s through %s (%s)\nsha256 %s, equal at both ends\n",
                 transfer_figures(file.size(), outcome.pieces, outcome.seconds).c_str(),
                 peer.c_str(), outcome.memory.c_str(), outcome.device.c_str(), outcome.path.c_str(),
                 to_hex(outcome.digest).c_str());
+}
+
+/// The control connection where it is no TCP connection of this machine's.
+std::unique_ptr<StreamBridge> build_bridge(const Means& means, const Address& to,
+                                           Patience& patience)
+{
+    if (means.ethernet)
+        return connect_by_l2(*means.ethernet, to, patience);
+    return means.session ? connect_by_host(*means.session, to, patience) : nullptr;
 }
 
 void send(const Options& options)
@@ -158,7 +179,7 @@ void send(const Options& options)
     Patience patience(interrupt, std::chrono::seconds(options.timeout));
     if (means.card)
         patience.watch_over([&means] { static_cast<void>(means.card->info()); });
-    const auto bridge = means.session ? connect_by_host(*means.session, to, patience) : nullptr;
+    const auto bridge = build_bridge(means, to, patience);
     Channel channel(bridge ? bridge->take_socket() : connect_to(to, patience), patience, to.host);
     const auto outcome = transfer_or_explain(means, file, channel, patience);
     report(options, file, channel.peer(), outcome);
@@ -173,7 +194,9 @@ void add_send(CLI::App& app)
     auto options = std::make_shared<Options>();
     command->add_option("FILE", options->file, "The file to send")->required();
     command
-        ->add_option("--to", options->to, "The machine that runs `p2prdma recv`: HOST or HOST:PORT")
+        ->add_option("--to", options->to,
+                     "The machine that runs `p2prdma recv`: HOST or HOST:PORT; with --via l2 also "
+                     "its Ethernet address, and PORT is a service number")
         ->required();
     command->add_option(
         "--card", options->card,
@@ -184,6 +207,7 @@ void add_send(CLI::App& app)
         *command, options->piece,
         "Send in pieces of at most this size, such as 4M; the receiver may want smaller ones");
     add_via(*command, options->via);
+    add_l2_options(*command, options->l2, false);
     add_isolation(*command, options->isolation);
     command
         ->add_option("--timeout", options->timeout,
@@ -193,7 +217,8 @@ void add_send(CLI::App& app)
     command->add_flag("--json", options->json, "Print one JSON object, no progress bar");
     command->footer("Examples:\n"
                     "  p2prdma send disk.img --to node2\n"
-                    "  p2prdma send disk.img --to [fd00::2]:9000 --device efa_0 --card 0 --json");
+                    "  p2prdma send disk.img --to [fd00::2]:9000 --device efa_0 --card 0 --json\n"
+                    "  p2prdma send disk.img --to node2 --via l2 -i eth0");
     command->callback([options] { send(*options); });
 }
 

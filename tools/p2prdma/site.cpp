@@ -14,6 +14,13 @@ constexpr std::uint64_t max_host_bytes = 2 * default_piece_bytes;
 
 } // namespace
 
+Room host_room()
+{
+    const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    const auto free = static_cast<std::uint64_t>(::sysconf(_SC_AVPHYS_PAGES)) * page;
+    return {std::clamp(free / 4, 2 * page, max_host_bytes), page};
+}
+
 std::optional<unsigned> HostSite::card() const
 {
     return card_ ? std::optional(card_->number()) : std::nullopt;
@@ -50,9 +57,7 @@ Room HostSite::room() const
         const auto info = card_->info();
         return {info.mem_largest_free, info.mem_granule};
     }
-    const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-    const auto free = static_cast<std::uint64_t>(::sysconf(_SC_AVPHYS_PAGES)) * page;
-    return {std::clamp(free / 4, 2 * page, max_host_bytes), page};
+    return host_room();
 }
 
 std::uint64_t HostSite::most_staging() const

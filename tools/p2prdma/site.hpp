@@ -10,6 +10,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace p2prdma::tool {
 
@@ -39,7 +41,12 @@ public:
     virtual Room room() const = 0;
     /// What it may take at once for data on its way out.
     virtual std::uint64_t most_staging() const = 0;
+    /// What the adapter counted since this site was made, if it counts anything.
+    virtual std::vector<std::pair<std::string, std::uint64_t>> counters() const { return {}; }
 };
+
+/// What host memory may be taken for received data.
+Room host_room();
 
 /// An adapter of this machine, with its memory or a card's.
 class HostSite final : public Site {

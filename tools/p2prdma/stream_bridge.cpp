@@ -14,7 +14,7 @@
 namespace p2prdma::tool {
 namespace {
 
-using Clock = direct::Stream::Clock;
+using Clock = ByteStream::Clock;
 
 constexpr auto send_limit = std::chrono::seconds(10);
 constexpr auto look_around = std::chrono::milliseconds(200);
@@ -38,7 +38,7 @@ private:
 
 } // namespace
 
-StreamBridge::StreamBridge(direct::Stream stream) : stream_(std::move(stream))
+StreamBridge::StreamBridge(std::unique_ptr<ByteStream> stream) : stream_(std::move(stream))
 {
     std::array<int, 2> ends = {};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
@@ -66,8 +66,8 @@ void StreamBridge::carry_out() noexcept
             const auto got = ::recv(inner_.get(), bytes.data(), bytes.size(), 0);
             if (got <= 0)
                 return;
-            stream_.send(std::span(bytes).first(static_cast<std::size_t>(got)),
-                         Clock::now() + send_limit);
+            stream_->send(std::span(bytes).first(static_cast<std::size_t>(got)),
+                          Clock::now() + send_limit);
         }
     } catch (const std::exception&) {
         ::shutdown(inner_.get(), SHUT_RDWR); // as a connection that broke
@@ -79,7 +79,7 @@ void StreamBridge::carry_in() noexcept
     std::array<std::byte, 4096> bytes;
     try {
         while (!over_) {
-            const auto got = stream_.receive(bytes, Clock::now() + look_around);
+            const auto got = stream_->receive(bytes, Clock::now() + look_around);
             if (got && (*got == 0 || ::send(inner_.get(), bytes.data(), *got, MSG_NOSIGNAL) < 0))
                 break;
         }

@@ -188,7 +188,7 @@ void walk(Visitor& field,
 
 void check(const Hello& hello)
 {
-    require(hello.transport == Transport::srd || hello.transport == Transport::rc,
+    require(hello.transport >= Transport::srd && hello.transport <= Transport::l2,
             "it uses an unknown transport");
     require(hello.mtu >= 1 && hello.mtu <= 5, "an MTU is out of range");
     require(hello.qp_number <= max_24_bits && hello.packet_number <= max_24_bits,

@@ -2,7 +2,8 @@
 #pragma once
 
 // The messages of a transfer's control connection: what two p2prdma commands say to each other
-// over TCP. All are of fixed size and little-endian; see Documentation/command.rst.
+// over TCP, or over a queue pair of Ethernet frames. All are of fixed size and little-endian; see
+// Documentation/command.rst.
 
 #include "tools/p2prdma/digest.hpp"
 
@@ -24,6 +25,7 @@ inline constexpr std::size_t max_body_size = 260;
 enum class Transport : std::uint8_t {
     srd = 1, ///< EFA's scalable reliable datagrams
     rc = 2,  ///< reliable connections of InfiniBand, RoCE and iWARP
+    l2 = 3,  ///< Ethernet frames without a network layer
 };
 
 /// Both, first: where RDMA reaches this end.
@@ -31,10 +33,10 @@ struct Hello {
     Transport transport = Transport::rc;
     std::uint8_t mtu = 1; ///< enum ibv_mtu, 1 to 5: the port's
     std::uint16_t lid = 0;
-    std::uint32_t qp_number = 0;     ///< 24 bits
-    std::uint32_t qkey = 0;          ///< SRD
-    std::uint32_t packet_number = 0; ///< RC: of the first packet it will send, 24 bits
-    std::array<std::byte, 16> gid = {};
+    std::uint32_t qp_number = 0;        ///< 24 bits
+    std::uint32_t qkey = 0;             ///< SRD; L2: the service number to connect to
+    std::uint32_t packet_number = 0;    ///< RC: of the first packet it will send, 24 bits
+    std::array<std::byte, 16> gid = {}; ///< L2: the Ethernet address, and zeros
     friend bool operator==(const Hello&, const Hello&) = default;
 };
 

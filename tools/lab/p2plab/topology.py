@@ -46,6 +46,7 @@ class Spec:
     cpus: int = 1
     memory: int = 512 * MIB
     modules: tuple = MODULES  # loaded before the scenario starts
+    dma_net: int = 0  # 1: the Ethernet card uses the DMA API, which AF_XDP's zero-copy needs
     kernel: str = ""  # a release; empty: the newest; or "oldest"
     card_of: str = ""  # this is the card's own machine of that card, "MACHINE.CARD"
     name: str = ""  # empty: "a", "b", ... in the order of the list
