@@ -85,7 +85,9 @@ private:
 
     void take(std::span<const std::byte> bytes, Time now);
     void to_connection(const wire::Frame& frame, std::span<const std::byte> bytes, Time now);
-    [[nodiscard]] bool is_genuine(const Connection& connection, const wire::Frame& frame) noexcept;
+    [[nodiscard]] bool is_genuine(Connection& connection, const wire::Frame& frame) noexcept;
+    [[nodiscard]] bool opens(const wire::Frame& frame) noexcept;
+    void count_forged(const wire::Frame& frame) noexcept;
     void connect_request(const wire::Frame& frame, std::span<const std::byte> bytes, Time now);
     void no_link(const wire::Frame& frame, Time now) noexcept;
     void take_no_link(const wire::Frame& frame, Time now) noexcept;
