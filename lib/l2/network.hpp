@@ -31,11 +31,13 @@ struct Impairments {
 
 /// A cable between a station and the switch.
 struct LinkOptions {
-    std::uint64_t bits_per_second = 0;   ///< 0: no limit
-    Time delay = {};                     ///< of each direction
-    std::uint32_t frame_limit = 1514;    ///< bytes, headers included, tag not
-    std::size_t send_queue = 256 * 1024; ///< bytes that wait for the cable before send() says no
-    std::size_t receive_queue = 4 * 1024 * 1024; ///< bytes that wait for receive() before loss
+    std::uint64_t bits_per_second = 0; ///< 0: no limit
+    Time delay = {};                   ///< of each direction
+    std::uint32_t frame_limit = 1514;  ///< bytes, headers included, tag not
+    std::size_t send_queue =
+        std::size_t{256} * 1024; ///< bytes that wait for the cable before send() says no
+    std::size_t receive_queue =
+        std::size_t{4} * 1024 * 1024; ///< bytes that wait for receive() before loss
     Impairments to_switch = {};
     Impairments to_station = {};
 };

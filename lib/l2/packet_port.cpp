@@ -6,7 +6,8 @@
 namespace p2prdma::l2 {
 namespace {
 
-constexpr std::size_t cached = 1024 * 1024; // bytes of buffers that stay near the processor
+constexpr std::size_t cached =
+    std::size_t{1024} * 1024; // bytes of buffers that stay near the processor
 constexpr std::size_t line = 64;
 
 } // namespace

@@ -12,8 +12,8 @@
 namespace p2prdma::l2 {
 namespace {
 
-constexpr std::size_t ring_bytes = 1024 * 1024;
-constexpr std::size_t small_block = 32 * 1024;
+constexpr std::size_t ring_bytes = std::size_t{1024} * 1024;
+constexpr std::size_t small_block = std::size_t{32} * 1024;
 constexpr std::size_t before_frame = 96; // header of a slot, and what the kernel aligns behind it
 
 /// Slots as small as the frames allow; blocks are pages that the kernel must find in one piece.

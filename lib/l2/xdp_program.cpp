@@ -11,12 +11,14 @@
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 #include <linux/if_link.h>
-#include <linux/netdev.h>
 
 namespace p2prdma::l2 {
 namespace {
 
 constexpr const char* program_name = "p2prdma_l2";
+
+/// NETDEV_XDP_ACT_XSK_ZEROCOPY of <linux/netdev.h>, which is younger than AF_XDP.
+constexpr std::uint64_t xsk_zero_copy = 8;
 
 // --- instructions -------------------------------------------------------------------------------
 
@@ -41,24 +43,15 @@ bpf_insn load(int width, Register to, Register from, std::size_t offset) noexcep
     return instruction(BPF_LDX | BPF_MEM | width, to, from, static_cast<std::int16_t>(offset), 0);
 }
 
-bpf_insn set(Register to, std::int32_t value) noexcept
+/// By a number in the instruction, which is what BPF_K, 0, says.
+bpf_insn compute(int operation, Register to, std::int32_t value) noexcept
 {
-    return instruction(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, value);
+    return instruction(BPF_ALU64 | operation, to, 0, 0, value);
 }
 
 bpf_insn copy(Register to, Register from) noexcept
 {
     return instruction(BPF_ALU64 | BPF_MOV | BPF_X, to, from, 0, 0);
-}
-
-bpf_insn add(Register to, std::int32_t value) noexcept
-{
-    return instruction(BPF_ALU64 | BPF_ADD | BPF_K, to, 0, 0, value);
-}
-
-bpf_insn mask(Register to, std::int32_t value) noexcept
-{
-    return instruction(BPF_ALU64 | BPF_AND | BPF_K, to, 0, 0, value);
 }
 
 /// Numbers as they stand in a frame, loaded by this machine.
@@ -78,8 +71,8 @@ public:
     void emit(const bpf_insn& one) { code_.at(size_++) = one; }
     void emit_map(Register to, int map)
     {
-        emit(instruction(BPF_LD | BPF_DW | BPF_IMM, to, BPF_PSEUDO_MAP_FD, 0, map));
-        emit({});
+        emit(instruction(BPF_LD | BPF_DW, to, BPF_PSEUDO_MAP_FD, 0, map));
+        emit({}); // the upper half of its number
     }
     void jump(int condition, Register left, std::int32_t right, Target target)
     {
@@ -134,7 +127,7 @@ void check_destination(Assembler& to, const MacAddress& address)
 void check_length(Assembler& to, std::int32_t bytes)
 {
     to.emit(copy(r4, r2));
-    to.emit(add(r4, bytes));
+    to.emit(compute(BPF_ADD, r4, bytes));
     to.pass_if_beyond(r4, r3);
 }
 
@@ -147,7 +140,7 @@ void check_type(Assembler& to, const FrameFilter& filter)
     to.jump(BPF_JNE, r5, htons(ether_type_vlan), pass);
     check_length(to, ethernet_header + vlan_tag);
     to.emit(load(BPF_H, r5, r2, 14));
-    to.emit(mask(r5, htons(0xfff)));
+    to.emit(compute(BPF_AND, r5, htons(0xfff)));
     to.jump(BPF_JNE, r5, htons(filter.vlan.value_or(0)), pass);
     to.emit(load(BPF_H, r5, r2, 16));
     to.jump(BPF_JNE, r5, htons(filter.ether_type), pass);
@@ -164,11 +157,11 @@ Assembler assemble(const FrameFilter& filter, const MacAddress& address, int soc
     to.here(take);
     to.emit(load(BPF_W, r2, r1, offsetof(xdp_md, rx_queue_index)));
     to.emit_map(r1, sockets);
-    to.emit(set(r3, XDP_PASS)); // if the queue has no socket
+    to.emit(compute(BPF_MOV, r3, XDP_PASS)); // if the queue has no socket
     to.emit(instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_redirect_map));
     to.emit(instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
     to.here(pass);
-    to.emit(set(r0, XDP_PASS));
+    to.emit(compute(BPF_MOV, r0, XDP_PASS));
     to.emit(instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
     return to;
 }
@@ -187,9 +180,18 @@ std::string name_of(__u32 program)
     const UniqueFd opened(bpf_prog_get_fd_by_id(program));
     bpf_prog_info info = {};
     __u32 size = sizeof info;
-    if (!opened || bpf_prog_get_info_by_fd(opened.get(), &info, &size) || !info.name[0])
+    if (!opened || bpf_obj_get_info_by_fd(opened.get(), &info, &size) || !info.name[0])
         return "number " + std::to_string(program);
     return info.name;
+}
+
+bool can_zero_copy([[maybe_unused]] const bpf_xdp_query_opts& answer) noexcept
+{
+#if LIBBPF_MAJOR_VERSION > 1 || LIBBPF_MINOR_VERSION >= 2
+    return (answer.feature_flags & xsk_zero_copy) != 0;
+#else
+    return false; // it cannot be asked
+#endif
 }
 
 std::string needs(const std::string& what, const Interface& interface)
@@ -218,7 +220,7 @@ XdpState xdp_state(const Interface& interface)
         throw system_error(-error, "cannot ask what XDP programs are on " + interface.name());
     const bool occupied = answer.attach_mode != XDP_ATTACHED_NONE;
     const auto program = answer.prog_id ? answer.prog_id : answer.drv_prog_id;
-    return {.zero_copy = (answer.feature_flags & NETDEV_XDP_ACT_XSK_ZEROCOPY) != 0,
+    return {.zero_copy = can_zero_copy(answer),
             .occupied = occupied,
             .program = occupied ? name_of(program ? program : answer.skb_prog_id) : ""};
 }

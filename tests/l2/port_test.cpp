@@ -14,8 +14,12 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <iterator>
 #include <memory>
 #include <thread>
 
@@ -420,4 +424,127 @@ TEST_CASE("Interface: is followed when it is renamed")
     CHECK(a.link().mtu == 1500);
     Veth::ip("link delete other");
     CHECK_FALSE(a.link().exists);
+}
+
+namespace {
+
+std::size_t open_files()
+{
+    const std::filesystem::directory_iterator files("/proc/self/fd");
+    return static_cast<std::size_t>(std::distance(begin(files), end(files)));
+}
+
+/// Opens a port, uses it, closes it.
+void use_once(PortKind kind)
+{
+    const auto a = open_port(Veth::a, {.port = PortKind::packet});
+    const auto b = open_port(Veth::b, {.port = kind});
+    const auto frame = make_frame(b->address(), a->address(), 100);
+    REQUIRE(send_frame(*a, frame));
+    REQUIRE(receive_frames(*b, 1) == std::vector<Bytes>{frame});
+}
+
+void open_and_close(PortKind kind, unsigned times)
+{
+    const Veth veth;
+    (void)open_kind(kind, Veth::b);
+    use_once(kind);
+    const auto files = open_files();
+    for (unsigned i = 0; i < times; i++)
+        use_once(kind);
+    CHECK(open_files() == files);
+    CHECK_FALSE(xdp_state(Interface(Veth::b)).occupied);
+}
+
+/// Sends numbered frames all the time, in a thread of its own, until it goes.
+class Load {
+public:
+    explicit Load(Port& port, const MacAddress& to)
+        : thread_([this, &port, to] {
+              for (unsigned number = 0; !stop_; number++)
+                  run(port, to, number);
+          })
+    {
+    }
+    Load(const Load&) = delete;
+    Load& operator=(const Load&) = delete;
+    ~Load()
+    {
+        stop_ = true;
+        thread_.join();
+    }
+
+private:
+    static void run(Port& port, const MacAddress& to, unsigned number)
+    {
+        if (number % 64 == 0)
+            port.look();
+        const auto size = std::min<std::size_t>(port.frame_limit(), 200 + number % 8000);
+        if (size >= 64)
+            (void)send_frame(port, make_frame(to, port.address(), size, number));
+    }
+
+    std::atomic<bool> stop_ = false;
+    std::thread thread_;
+};
+
+/// Until the latest frame sent comes in; all are as they were made.
+void expect_frames(Port& port)
+{
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    std::size_t good = 0;
+    while (good < 100 && std::chrono::steady_clock::now() < until) {
+        port.look();
+        for (const auto& frame : receive_frames(port, 50, std::chrono::milliseconds(20))) {
+            unsigned number = 0;
+            std::memcpy(&number, frame.data() + 14, sizeof number);
+            MacAddress to, from;
+            std::memcpy(to.bytes.data(), frame.data(), 6);
+            std::memcpy(from.bytes.data(), frame.data() + 6, 6);
+            REQUIRE(frame == make_frame(to, from, frame.size(), number));
+            good++;
+        }
+    }
+    CHECK(good >= 100);
+}
+
+} // namespace
+
+TEST_CASE("R3.10: ports opened and closed again and again leave nothing behind")
+{
+    const auto kind = GENERATE(Catch::Generators::from_range(kinds));
+    CAPTURE(to_string(kind));
+    open_and_close(kind, 20);
+}
+
+TEST_CASE("R3.10: 1000 times each", "[.long]")
+{
+    const auto kind = GENERATE(Catch::Generators::from_range(kinds));
+    CAPTURE(to_string(kind));
+    open_and_close(kind, 1000);
+}
+
+TEST_CASE("R3.10: MTU changes and a link that goes down under load")
+{
+    const auto kind = GENERATE(Catch::Generators::from_range(kinds));
+    CAPTURE(to_string(kind));
+    const Veth veth;
+    const auto a = open_kind(kind, Veth::a);
+    const auto b = open_kind(kind, Veth::b);
+    const Load load(*a, b->address());
+    const auto both = [](const std::string& change) {
+        for (const auto* end : {Veth::a, Veth::b})
+            Veth::ip("link set " + std::string(end) + " " + change);
+    };
+    for (const auto* change : {"mtu 9000", "mtu 600", "mtu 65535", "mtu 1500"}) {
+        both(change);
+        CAPTURE(change);
+        expect_frames(*b);
+    }
+    for (const auto* end : {Veth::a, Veth::b}) {
+        Veth::ip(std::string("link set ") + end + " down");
+        (void)receive_frames(*b, 1000, std::chrono::milliseconds(20));
+        Veth::ip(std::string("link set ") + end + " up");
+        expect_frames(*b);
+    }
 }
