@@ -72,7 +72,7 @@ bool Engine::receive(Time now)
 
 bool Engine::resolve(Time now) noexcept
 {
-    std::array<Pager::Resolved, 64> resolved;
+    std::array<Pager::Resolved, 16> resolved;
     const auto count = context_.pager.take(resolved);
     for (const auto& one : std::span(resolved).first(count))
         if (auto* const connection = table_.find(static_cast<std::uint32_t>(one.token >> 32))) {
