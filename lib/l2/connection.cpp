@@ -73,11 +73,31 @@ void Connection::establish(Time now)
     in.fault_delay = handshake_.agreed(wire::feature_fault_delay);
     receiving_.emplace(in, context_.budget);
     set_frame_limit(context_.port.frame_limit());
+    seals_ = make_seals();
     last_heard_ = now;
+}
+
+std::unique_ptr<Connection::Seals> Connection::make_seals() const
+{
+    if (context_.options.secret.empty())
+        return nullptr;
+    const auto& own = handshake_.local().nonce;
+    const auto& peers = handshake_.remote().nonce;
+    const auto keys =
+        connection_keys(context_.secret(), initiator_ ? own : peers, initiator_ ? peers : own);
+    const auto& out = initiator_ ? keys.from_initiator : keys.from_responder;
+    const auto& in = initiator_ ? keys.from_responder : keys.from_initiator;
+    return std::make_unique<Seals>(Seals{Sealer(out), Opener(in)});
+}
+
+Opener::Result Connection::open(const wire::Frame& frame) noexcept
+{
+    return seals_ ? seals_->opener.open(frame) : Opener::Result::forged;
 }
 
 void Connection::connect(Time now) noexcept
 {
+    initiator_ = true;
     act(handshake_.happens(ConnectionEvent::connect, now));
 }
 
@@ -136,7 +156,14 @@ void Connection::act(ConnectionAction action) noexcept
     if (const auto data = handshake_.payload(action); !data.empty())
         draft.payload.add(data);
     draft.head.header.credits = responder_.credits();
-    send_frame(draft);
+    const bool first_frames =
+        action == ConnectionAction::send_request || action == ConnectionAction::send_reply;
+    if (!first_frames || context_.options.secret.empty()) {
+        send_frame(draft, sealer());
+        return;
+    }
+    auto unconnected = context_.unconnected_sealer(names_.peer);
+    send_frame(draft, &unconnected);
 }
 
 void Connection::fail(std::uint32_t request, Status status, Time now) noexcept

@@ -5,6 +5,7 @@
 #include "lib/l2/queue_pair_context.hpp"
 #include "lib/l2/requester.hpp"
 #include "lib/l2/responder.hpp"
+#include "lib/l2/seal.hpp"
 #include "lib/l2/send_window.hpp"
 
 #include <cstdint>
@@ -35,6 +36,8 @@ public:
     [[nodiscard]] std::errc post_send(const SendRequest& request) noexcept;
     [[nodiscard]] std::errc post_receive(const ReceiveRequest& request) noexcept;
 
+    /// Whether the seal of a frame of this connection is good, and new.
+    [[nodiscard]] Opener::Result open(const wire::Frame& frame) noexcept;
     /// A frame of this connection. `bytes`: all of it.
     void received(const wire::Frame& frame, std::span<const std::byte> bytes, Time now);
     /// What Pager::resolve() was called for has ended.
@@ -84,7 +87,15 @@ private:
         SendWindow::Cookie cookie; ///< gathering: the frame
     };
 
+    /// Of a connection whose frames are authenticated.
+    struct Seals {
+        Sealer sealer;
+        Opener opener;
+    };
+
     void establish(Time now);
+    [[nodiscard]] std::unique_ptr<Seals> make_seals() const;
+    [[nodiscard]] Sealer* sealer() noexcept { return seals_ ? &seals_->sealer : nullptr; }
     void act(ConnectionAction action) noexcept;
     void repeat_handshake(Time now) noexcept;
     void fail(std::uint32_t request, Status status, Time now) noexcept;
@@ -128,7 +139,7 @@ private:
     [[nodiscard]] bool build(SendWindow::Cookie cookie, std::uint32_t psn, Draft& draft,
                              Time now) noexcept;
     void push_sequenced(Draft& draft, std::uint32_t psn, bool awaited, Time now) noexcept;
-    void send_frame(Draft& draft) noexcept;
+    void send_frame(Draft& draft, Sealer* sealer) noexcept;
     void send_probe(Time now) noexcept;
     void send_ack(Time now) noexcept;
     void send_stall(Time now) noexcept;
@@ -145,6 +156,8 @@ private:
     Responder responder_;
     std::optional<SendWindow> sending_;
     std::optional<ReceiveWindow> receiving_;
+    std::unique_ptr<Seals> seals_;
+    bool initiator_ = false;
     std::optional<SendWindow::Again> again_; ///< given out, but its page was not there
     Waiting placing_, gathering_;
     SendWindow::Counters counted_;

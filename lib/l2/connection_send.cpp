@@ -153,14 +153,14 @@ void Connection::push_sequenced(Draft& draft, std::uint32_t psn, bool awaited, T
     }
     handshake_.address(draft.head);
     header.credits = responder_.credits();
-    context_.outbox.push(draft.head, draft.payload, nullptr);
+    context_.outbox.push(draft.head, draft.payload, sealer());
 }
 
-void Connection::send_frame(Draft& draft) noexcept
+void Connection::send_frame(Draft& draft, Sealer* sealer) noexcept
 {
     if (context_.outbox.full() && !context_.outbox.flush())
         return; // as good as lost
-    context_.outbox.push(draft.head, draft.payload, nullptr);
+    context_.outbox.push(draft.head, draft.payload, sealer);
 }
 
 void Connection::send_probe(Time now) noexcept
@@ -169,7 +169,7 @@ void Connection::send_probe(Time now) noexcept
     handshake_.address(draft.head);
     draft.head.header.opcode = wire::Opcode::probe;
     draft.head.header.psn = sending_->probe_sent(now);
-    send_frame(draft);
+    send_frame(draft, sealer());
 }
 
 void Connection::send_ack(Time now) noexcept
@@ -191,7 +191,7 @@ void Connection::send_ack(Time now) noexcept
         const bool waits = report.ack.syndrome == wire::Syndrome::receiver_not_ready;
         header.psn = waits ? report.ack.next : refused_psn_;
     }
-    send_frame(draft);
+    send_frame(draft, sealer());
 }
 
 /// Tells the peer that this end waits for a page before it can go on sending.
@@ -206,7 +206,7 @@ void Connection::send_stall(Time now) noexcept
                                    .epoch = stalls_++,
                                    .psn = gathering_.psn,
                                    .estimate = std::exchange(stall_estimate_, 0)};
-    send_frame(draft);
+    send_frame(draft, sealer());
 }
 
 bool Connection::ask_alive(Time now) noexcept
@@ -217,7 +217,7 @@ bool Connection::ask_alive(Time now) noexcept
     Draft draft;
     handshake_.address(draft.head);
     draft.head.header.opcode = wire::Opcode::keep_alive;
-    send_frame(draft);
+    send_frame(draft, sealer());
     return true;
 }
 

@@ -38,6 +38,8 @@ public:
     [[nodiscard]] const Counters& counters() const noexcept { return context_.counters; }
     [[nodiscard]] std::uint8_t epoch() const noexcept { return epoch_; }
     [[nodiscard]] std::size_t connections() const noexcept { return table_.size(); }
+    /// Of frames that came early or wait for pages, of all connections together.
+    [[nodiscard]] std::size_t bytes_held() const noexcept { return context_.budget.used(); }
     [[nodiscard]] std::uint32_t new_domain() noexcept { return ++domains_; }
 
     /// nullptr: too many. The result stays until destroy().
@@ -83,7 +85,9 @@ private:
 
     void take(std::span<const std::byte> bytes, Time now);
     void to_connection(const wire::Frame& frame, std::span<const std::byte> bytes, Time now);
-    [[nodiscard]] bool is_genuine(const Connection& connection, const wire::Frame& frame) noexcept;
+    [[nodiscard]] bool is_genuine(Connection& connection, const wire::Frame& frame) noexcept;
+    [[nodiscard]] bool opens(const wire::Frame& frame) noexcept;
+    void count_forged(const wire::Frame& frame) noexcept;
     void connect_request(const wire::Frame& frame, std::span<const std::byte> bytes, Time now);
     void no_link(const wire::Frame& frame, Time now) noexcept;
     void take_no_link(const wire::Frame& frame, Time now) noexcept;

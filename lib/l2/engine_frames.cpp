@@ -92,18 +92,45 @@ void Engine::to_connection(const wire::Frame& frame, std::span<const std::byte> 
         established(*connection, now);
 }
 
-bool Engine::is_genuine(const Connection& connection, const wire::Frame& frame) noexcept
+bool Engine::is_genuine(Connection& connection, const wire::Frame& frame) noexcept
 {
-    (void)connection;
-    (void)frame;
-    return true;
+    if (!sealed())
+        return true;
+    const auto opcode = frame.header.opcode;
+    if (opcode == wire::Opcode::connect_reply || opcode == wire::Opcode::reject)
+        return opens(frame);
+    switch (connection.open(frame)) {
+    case Opener::Result::good:
+        return true;
+    case Opener::Result::forged:
+        count_forged(frame);
+        break;
+    case Opener::Result::replayed:
+        context_.counters.add(Counter::replayed);
+        break;
+    }
+    return false;
+}
+
+void Engine::count_forged(const wire::Frame& frame) noexcept
+{
+    const bool has_seal = (frame.header.flags & wire::sealed) != 0;
+    context_.counters.add(has_seal ? Counter::bad_seal : Counter::not_sealed);
+}
+
+/// Whether a frame that belongs to no connection is from one who knows the secret, if we have one.
+bool Engine::opens(const wire::Frame& frame) noexcept
+{
+    if (!sealed() || context_.opens(frame))
+        return true;
+    count_forged(frame);
+    return false;
 }
 
 /// A peer whose epoch is another than before has restarted: what it had of connections is gone.
 void Engine::established(Connection& connection, Time now)
 {
-    if (connection.handshake().local().service != 0)
-        table_.note_peer(connection);
+    table_.note_peer(connection);
     if (peers_.size() >= peers_limit)
         peers_.clear();
     auto& peer = peers_[connection.peer()];
@@ -126,13 +153,15 @@ void Engine::connect_request(const wire::Frame& frame, std::span<const std::byte
         context_.counters.add(Counter::bad_connect);
         return;
     }
+    const bool seals = (frame.connect->features & wire::feature_sealed) != 0;
+    if (seals == sealed() && !opens(frame))
+        return;
     auto* const known = table_.find(frame.source, frame.connect->qp);
     if (known != nullptr && known->handshake().remote().nonce == frame.connect->nonce) {
         known->received(frame, bytes, now); // our answer was lost
         activate(*known);
         return;
     }
-    const bool seals = (frame.connect->features & wire::feature_sealed) != 0;
     auto reason = seals != sealed() ? RejectReason::not_sealed : RejectReason::full;
     if (seals == sealed())
         switch (pending_.add(frame.source, *frame.connect, frame.payload, now)) {
@@ -155,7 +184,12 @@ void Engine::send_unconnected(Draft& draft) noexcept
     auto& outbox = context_.outbox;
     if (outbox.full() && !outbox.flush())
         return; // as good as lost
-    outbox.push(draft.head, draft.payload, nullptr);
+    if (!sealed()) {
+        outbox.push(draft.head, draft.payload, nullptr);
+        return;
+    }
+    auto sealer = context_.unconnected_sealer(draft.head.destination);
+    outbox.push(draft.head, draft.payload, &sealer);
 }
 
 void Engine::send_reject(const MacAddress& peer, const wire::Connect& request, RejectReason reason,
@@ -211,6 +245,8 @@ void Engine::take_no_link(const wire::Frame& frame, Time now) noexcept
         context_.counters.add(Counter::unknown_queue_pair);
         return;
     }
+    if (!opens(frame))
+        return;
     context_.counters.add(Counter::no_link_received);
     connection->lost(now);
     activate(*connection);
@@ -272,6 +308,7 @@ void Engine::offer(const wire::Frame& frame)
                      frame.payload.size());
     peer.service = connect.service;
     peer.frame_limit = connect.payload_limit + Connection::overhead(seals);
+    peer.authenticated = sealed() && context_.opens(frame);
     peer.fault_delay = (connect.features & wire::feature_fault_delay) != 0;
     offers_.push_back(std::move(peer));
 }

@@ -3,6 +3,7 @@
 
 #include "lib/l2/big_endian.hpp"
 #include "lib/l2/crc32c.hpp"
+#include "lib/l2/seal.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -37,36 +38,41 @@ std::span<std::byte> Outbox::staging(std::size_t bytes) noexcept
     return {slot.staging.get(), std::min(bytes, slot.staging_size)};
 }
 
-void Outbox::push(wire::Frame& head, const Payload& payload, Seal* seal) noexcept
+void Outbox::push(wire::Frame& head, const Payload& payload, Sealer* sealer) noexcept
 {
     auto& slot = slots_[count_];
     auto& frame = frames_[count_];
     head.source = source_;
     head.vlan = vlan_;
-    if (seal != nullptr)
+    if (sealer != nullptr)
         head.header.flags |= wire::sealed;
     const auto size = wire::compose(head, payload.bytes, ether_type_, slot.prefix);
     frame.count = 0;
     frame.pieces[frame.count++] = std::span(slot.prefix).first(size);
     for (std::size_t i = 0; i < payload.count; ++i)
         frame.pieces[frame.count++] = payload.pieces[i];
-    finish(slot, frame, vlan_ ? 18 : 14, seal);
+    finish(slot, frame, vlan_ ? 18 : 14, sealer);
     counters_.add(Counter::frames_sent);
     counters_.add(Counter::bytes_sent, bytes_of(frame));
     ++count_;
 }
 
-void Outbox::finish(Slot& slot, Outgoing& frame, std::size_t ethernet, Seal* seal) noexcept
+void Outbox::finish(Slot& slot, Outgoing& frame, std::size_t ethernet, Sealer* sealer) noexcept
 {
     auto covered = frame;
     covered.pieces[0] = covered.pieces[0].subspan(ethernet);
-    (void)seal;
+    std::size_t sealed = 0;
+    if (sealer != nullptr) {
+        const auto seal = std::span(slot.suffix).first<wire::seal_size>();
+        sealer->seal(std::span(covered.pieces).first(covered.count), seal);
+        covered.pieces[covered.count++] = seal;
+        sealed = seal.size();
+    }
     std::uint32_t crc = 0;
     for (std::size_t i = 0; i < covered.count; ++i)
         crc = crc32c(crc, covered.pieces[i]);
-    const auto at = std::span(slot.suffix).first(wire::crc_size);
-    store_big(at.data(), crc);
-    frame.pieces[frame.count++] = at;
+    store_big(&slot.suffix[sealed], crc);
+    frame.pieces[frame.count++] = std::span(slot.suffix).first(sealed + wire::crc_size);
 }
 
 void Outbox::keep(Slot& slot, Outgoing& frame) noexcept

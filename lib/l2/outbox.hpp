@@ -15,7 +15,7 @@
 
 namespace p2prdma::l2 {
 
-class Seal;
+class Sealer;
 
 /// Where the payload of a frame lies.
 struct Payload {
@@ -43,8 +43,8 @@ public:
     /// Room for the next frame's payload, where it must be copied; empty: no memory.
     [[nodiscard]] std::span<std::byte> staging(std::size_t bytes) noexcept;
     /// Adds a frame: `head` says all but source address, VLAN and payload length. The payload stays
-    /// untouched until flush(). \param seal  nullptr: without
-    void push(wire::Frame& head, const Payload& payload, Seal* seal) noexcept;
+    /// untouched until flush(). \param sealer  nullptr: without
+    void push(wire::Frame& head, const Payload& payload, Sealer* sealer) noexcept;
     /// False: something is left, as there was no room for it.
     bool flush() noexcept;
 
@@ -56,7 +56,7 @@ private:
         std::size_t staging_size = 0;
     };
 
-    void finish(Slot& slot, Outgoing& frame, std::size_t ethernet, Seal* seal) noexcept;
+    void finish(Slot& slot, Outgoing& frame, std::size_t ethernet, Sealer* sealer) noexcept;
     void keep(std::size_t from) noexcept;
     void keep(Slot& slot, Outgoing& frame) noexcept;
 

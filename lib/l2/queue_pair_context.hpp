@@ -8,6 +8,7 @@
 #include "lib/l2/outbox.hpp"
 #include "lib/l2/pager.hpp"
 #include "lib/l2/random_source.hpp"
+#include "lib/l2/seal.hpp"
 #include "lib/l2/work.hpp"
 #include "p2prdma/l2/queue_pair.hpp"
 
@@ -23,6 +24,22 @@ struct QueuePairContext {
         : options(options_), port(port_), pager(pager_), random(std::move(random_)), memory(random),
           access(memory, pager), budget(options.buffer_limit), outbox(port, counters, options)
     {
+    }
+
+    /// Of a device that has one.
+    [[nodiscard]] Secret secret() const noexcept
+    {
+        return std::span(options.secret).first<secret_size>();
+    }
+    /// For a frame that belongs to no connection.
+    [[nodiscard]] Sealer unconnected_sealer(const MacAddress& to) const
+    {
+        return Sealer(connect_key(secret(), port.address(), to), random());
+    }
+    /// Whether such a frame is genuine.
+    [[nodiscard]] bool opens(const wire::Frame& frame) const noexcept
+    {
+        return is_genuine(connect_key(secret(), frame.source, frame.destination), frame);
     }
 
     DeviceOptions options;

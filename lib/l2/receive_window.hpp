@@ -66,7 +66,7 @@ public:
     void processed(bool message_ends, bool ack_now, Time now) noexcept;
 
     /// The next frame needs a page that is not there: it and what follows is held (it is copied
-    /// from `frame` unless it came out of held()). Sends a delay, again before `estimate` is over,
+    /// from `frame` unless it came out of held()). Sends a delay, again when `estimate` is over,
     /// until resolved(). False: there was no room to hold it; it is as if it had not come, but a
     /// delay is due, and a resume when it is over, upon which the peer sends it again.
     bool stall(std::span<const std::byte> frame, std::uint32_t estimate_us, Time now) noexcept;

@@ -60,8 +60,8 @@ public:
     void advance(Time now);
 
     [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
-    /// Resolves under way.
-    [[nodiscard]] std::size_t pending() const noexcept { return pending_.size(); }
+    /// Resolves that somebody waits for.
+    [[nodiscard]] std::size_t pending() const noexcept { return tokens_.size(); }
 
     [[nodiscard]] std::size_t present(const void* address, std::size_t length,
                                       Need need) noexcept override;

@@ -193,7 +193,9 @@ std::vector<Way> all_ways()
         {.name = "udp",
          .open = [](Segment& segment, std::size_t size, bool) { return open_udp(segment, size); }},
         {.name = "tcp", .open = open_tcp},
-        {.name = "tcp_without_segmentation", .open = open_tcp, .segmentation = false}};
+        {.name = "tcp_without_segmentation", .open = open_tcp, .segmentation = false},
+        {.name = "tcp_beside_packet", .open = open_tcp, .beside = PortKind::packet},
+        {.name = "tcp_beside_xdp", .open = open_tcp, .beside = PortKind::xdp}};
 }
 
 double median(std::vector<double> values)
