@@ -83,3 +83,26 @@ TEST_CASE("Engine: ten thousand queue pairs, and all of them work", "[.long]")
     }
     REQUIRE(world.run([&] { return crowd.ends[0].poll() == crowd.clients.size(); }));
 }
+
+TEST_CASE("Engine: many frames, to count instructions per frame", "[.cost]")
+{
+    World world(1);
+    LinkOptions link;
+    link.delay = 5us;
+    link.bits_per_second = 10'000'000'000;
+    auto& left = world.add({}, link);
+    auto& right = world.add({}, link);
+    Pair pair(world, left, right);
+    auto source = pattern(1 << 20);
+    std::vector<std::byte> target(source.size());
+    const auto from = segment(source, pair.a.add_region(source));
+    const auto key = pair.b.add_region(target);
+    for (std::size_t i = 1; i <= 16; ++i) {
+        REQUIRE(pair.a.post({.operation = Operation::write,
+                             .segments = std::span(&from, 1),
+                             .remote = remote(target, key)}) == std::errc());
+        REQUIRE(pair.run(i, 0));
+    }
+    WARN(left.engine->counters()[Counter::frames_sent]
+         << " frames sent, " << left.engine->counters()[Counter::frames_received] << " came back");
+}

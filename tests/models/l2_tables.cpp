@@ -2,8 +2,8 @@
 //
 // Prints the engine's state machines as Promela, for models/l2_*.pml: the models go by the very
 // tables that the code goes by. For each machine: numbers for its states (NAME_state), events
-// (NAME_ON_event) and actions (NAME_DO_action), and inline name_step(state, event, action), which
-// changes `state` and sets `action`.
+// (NAME_ON_event) and actions (NAME_DO_action), and inline name_step(in_state, on_event, then),
+// which changes `in_state` and sets `then`.
 #include "lib/l2/connection_states.hpp"
 #include "lib/l2/fault_states.hpp"
 
@@ -42,16 +42,16 @@ void define(const std::string& prefix, unsigned count)
 
 void begin(const char* machine)
 {
-    std::printf("inline %s_step(state, event, action)\n{\n    if\n", machine);
+    std::printf("inline %s_step(in_state, on_event, then)\n{\n    if\n", machine);
 }
 
 template <class State, class Event, class Action>
 void line(const std::string& prefix, State from, Event event, State to, Action action)
 {
     const auto* const name = prefix.c_str();
-    std::printf("    :: state == %s_%s && event == %s_ON_%s -> state = %s_%s; action = %s_DO_%s\n",
-                name, name_of(from), name, name_of(event), name, name_of(to), name,
-                name_of(action));
+    std::printf(
+        "    :: in_state == %s_%s && on_event == %s_ON_%s -> in_state = %s_%s; then = %s_DO_%s\n",
+        name, name_of(from), name, name_of(event), name, name_of(to), name, name_of(action));
 }
 
 void end()
@@ -79,7 +79,7 @@ void print_connection_table()
     begin("connection");
     for (const auto& one : connection_transitions)
         line("CONNECTION", one.from, one.event, one.to, one.action);
-    std::printf("    :: else -> action = CONNECTION_DO_none\n");
+    std::printf("    :: else -> then = CONNECTION_DO_none\n");
     end();
 }
 

@@ -20,7 +20,7 @@ MODELS = {  # name: (guards, with what else to define), what --long defines
                        ["LOSSES=2", "REPEATS=2", "SPURIOUS=2"]),
     "l2_fault": ([("NO_PROBE",), ("NO_REPEAT",), ("NO_EPOCH",), ("NO_FREEZE",), ("NO_SACK",)],
                  ["LOSSES=3", "REPEATS=2"]),
-    "l2_connection": ([("NO_EPOCH",), ("NO_TAG",), ("NO_KEEP_ALIVE",), ("NO_READY_AGAIN",)],
+    "l2_connection": ([("NO_EPOCH",), ("NO_TAG",), ("NO_KEEP_ALIVE",)],
                       ["LOSSES=2", "REPEATS=2"]),
 }
 # Less at once in make check: both keep all kinds of trouble.
