@@ -16,7 +16,7 @@ public:
     void sample(Time round_trip, Time now) noexcept;
 
     [[nodiscard]] bool known() const noexcept { return smoothed_ != Time::zero(); }
-    [[nodiscard]] Time smoothed() const noexcept { return smoothed_; } ///< 0: unknown
+    [[nodiscard]] Time smoothed() const noexcept { return smoothed_; }   ///< 0: unknown
     [[nodiscard]] Time variation() const noexcept { return variation_; } ///< mean deviation
     /// The least of the last five to ten seconds; 0: unknown.
     [[nodiscard]] Time least() const noexcept { return std::min(least_, least_before_); }

@@ -101,3 +101,16 @@ TEST_CASE("Flight: a receiver that was not ready gets all again")
     CHECK(sent.flight.held() == 0);
     CHECK(sent.flight.first_lost() == wire::next_psn(0xfffff0, 1));
 }
+
+TEST_CASE("Flight: what may be of the first sending does not make the others late")
+{
+    Sent sent(40);
+    RoundTrip uneven; // the least is far below what is usual
+    uneven.sample(microseconds(10), Time::zero());
+    for (int i = 0; i < 100; ++i)
+        uneven.sample(microseconds(100), Time::zero());
+    CHECK(sent.hold({1, 2, 3, 4}, microseconds(101)) == 1);
+    sent.flight.resend(0xfffff0, uneven, microseconds(101));
+    (void)sent.flight.advance(5, uneven, microseconds(120));
+    CHECK(sent.flight.find_losses(uneven, true, microseconds(121)) == 0);
+}
