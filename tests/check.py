@@ -115,6 +115,24 @@ def l2_long():
     return catch2("l2-long", "build/asan/l2-tests", "[.long]", timeout=7200)
 
 
+def models(long):
+    """The models of the protocol, by spin; each must also fail with any of its guards taken out."""
+    command = ["tests/models/run.py", *(["--long"] if long else [])]
+    status = logged("models", command)
+    lines = (OUT / "models.log").read_text().splitlines()
+    last = re.fullmatch(r"(\d+) passed, (\d+) failed", lines[-1] if lines else "")
+    counts = Counts(*map(int, last.groups())) if last else Counts(failed=1)
+    if status != 0:
+        counts.failed = max(counts.failed, 1)
+        tail("models")
+    return counts
+
+
+def network(long):
+    """The command over Ethernet frames, between network namespaces of this machine."""
+    return programs("tests/net", *(["--long"] if long else []))
+
+
 def build_sanitized(parts):
     """Builds what the parts need, again only what has changed. Part of the set-up."""
     for name, sanitizer in SANITIZERS.items():
@@ -150,14 +168,14 @@ def module_builds():
     return counts
 
 
-def programs(directory):
+def programs(directory, *arguments):
     """Programs in a directory that test something by themselves: status 0 passed, 77 skipped."""
     counts = Counts()
     for path in sorted(glob.glob(f"{directory}/*")):
         if not os.access(path, os.X_OK):
             continue
         name = pathlib.Path(path).name
-        status = logged(name, [path])
+        status = logged(name, [path, *arguments])
         if status == 0:
             counts.passed += 1
         elif status == 77:
@@ -176,9 +194,9 @@ def commands():
     return programs("tests/commands")
 
 
-def scenarios(arguments):
+def scenarios(long, chosen):
     """Scenarios in emulated machines."""
-    command = ["tools/lab/lab", "run", *(["--long"] if arguments.long else []), *arguments.scenario]
+    command = ["tools/lab/lab", "run", *(["--long"] if long else []), *chosen]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     last = ""
     for line in process.stdout:
@@ -225,10 +243,12 @@ def main():
     global started
     say("set-up done")
     started = time.monotonic()
+    needs = {scenarios: (arguments.long, arguments.scenario), models: (arguments.long,),
+             network: (arguments.long,)}
     total = Counts()
     for part in parts:
         say(f"{part.__name__}: {part.__doc__}")
-        counts = part(arguments) if part is scenarios else part()
+        counts = part(*needs.get(part, ()))
         say(f"{part.__name__}: {counts}")
         total += counts
     say("done; logs are in build/check and build/run")

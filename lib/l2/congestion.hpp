@@ -9,15 +9,15 @@ namespace p2prdma::l2 {
 
 /// How many frames of one direction may be in the network at once.
 ///
-/// It is steered by delay: once a round trip, the least round trip seen in it is compared with a
-/// target above the least ever. Below it the window grows by a frame a round, at the start and
-/// while the path is empty faster; above it, it shrinks in proportion to the excess. The least of
-/// a round is used because schedulers delay some frames of a round, and queues delay all.
+/// It is steered by delay: once a round trip, the delay seen in it is compared with a target above
+/// the least ever. Below it the window grows by a frame a round, at the start and while the path is
+/// empty faster; above it, it shrinks in proportion to the excess.
 ///
 /// Loss as such is no sign of congestion here: cables and switches lose frames at random. Only if a
-/// good part is lost *and* the round trip is inflated, or very much is, the window shrinks; then
-/// the target comes down, too, as some queue on the path is shorter than it, and rises again
-/// slowly.
+/// good part is lost *and* the round trip is inflated, or very much is, the window shrinks.
+///
+/// Who begins while a queue stands would take it for the path and get more than his share. So each
+/// now and then gives up his part of the queue for a moment, and all see how long the path is.
 ///
 /// Thread-safety: none.
 class Congestion {
@@ -26,10 +26,7 @@ public:
     /// \param frame_bytes  of a full frame: the first window is about 15 kB
     Congestion(std::uint32_t limit, std::uint32_t frame_bytes) noexcept;
 
-    [[nodiscard]] std::uint32_t window() const noexcept
-    {
-        return static_cast<std::uint32_t>(window_);
-    }
+    [[nodiscard]] std::uint32_t window() const noexcept { return frames_; }
     /// `frames` more have arrived. `sample`: a round trip measured by that, or 0.
     void delivered(std::uint32_t frames, Time sample, const RoundTrip& round_trip,
                    Time now) noexcept;
@@ -39,22 +36,33 @@ public:
     void limited() noexcept { limited_ = true; }
 
 private:
-    void end_round(const RoundTrip& round_trip, Time now) noexcept;
+    void add(Time sample) noexcept;
+    void end_round(const RoundTrip& path, Time now) noexcept;
+    void steer(Time round_trip, const RoundTrip& path) noexcept;
+    void yield(float part) noexcept;
     void remember_loss() noexcept;
     [[nodiscard]] bool heavy_loss(Time delay, Time least) const noexcept;
     /// How much longer than the least a round trip may be.
-    [[nodiscard]] Time allowance(Time least) const noexcept;
+    [[nodiscard]] Time allowance(Time variation) const noexcept;
     void shrink(float factor) noexcept;
     void grow(bool is_path_empty) noexcept;
 
     float limit_;
+    float scale_; ///< a frame in frames of 1514 bytes
+    float floor_;
     float window_;
-    float loss_ = 0;            ///< fraction, smoothed over some hundred frames
-    float allowance_scale_ = 1; ///< of the target's distance from the least round trip
+    std::uint32_t frames_; ///< whole ones of window_
+    float loss_ = 0;       ///< fraction, smoothed over some hundred frames
     std::uint32_t delivered_ = 0;
     std::uint32_t lost_ = 0;
+    float window_before_ = 0; ///< yielding
+    std::uint32_t rounds_ = 0;
+    std::uint32_t yielding_ = 0; ///< so many rounds more
     Time round_began_{};
-    Time round_least_ = Time::max();
+    Time group_least_ = Time::max();
+    Time sum_{}; ///< of the groups' least in this round
+    std::uint32_t groups_ = 0;
+    std::uint32_t group_ = 0; ///< samples in the group
     bool limited_ = false;
     bool starting_ = true;
 };

@@ -31,7 +31,8 @@ std::uint32_t Connection::begin_waiting(Waiting& waiting, const Missing& missing
     waiting.token = new_token();
     const auto* const address =
         reinterpret_cast<const void*>(static_cast<std::uintptr_t>(missing.address)); // NOLINT
-    return context_.pager.resolve(waiting.token, address, missing.length, missing.need);
+    return context_.pager.resolve(waiting.token, address, missing.length, missing.need,
+                                  missing.ahead);
 }
 
 void Connection::page_missing(const Missing& missing, bool response,

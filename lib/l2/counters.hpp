@@ -15,13 +15,14 @@ enum class Counter : std::uint8_t {
     frames_received,
     bytes_sent,
     bytes_received,
-    too_short, ///< from here to bad_crc: as wire::Verdict
+    too_short, ///< from here to bad_field: as wire::Verdict
     wrong_type,
     wrong_version,
     bad_opcode,
     bad_extensions,
     bad_length,
     bad_crc,
+    bad_field,
     unknown_queue_pair,
     wrong_source,
     wrong_tag,

@@ -38,6 +38,8 @@ public:
     [[nodiscard]] const Counters& counters() const noexcept { return context_.counters; }
     [[nodiscard]] std::uint8_t epoch() const noexcept { return epoch_; }
     [[nodiscard]] std::size_t connections() const noexcept { return table_.size(); }
+    /// Of frames that came early or wait for pages, of all connections together.
+    [[nodiscard]] std::size_t bytes_held() const noexcept { return context_.budget.used(); }
     [[nodiscard]] std::uint32_t new_domain() noexcept { return ++domains_; }
 
     /// nullptr: too many. The result stays until destroy().

@@ -51,7 +51,7 @@ enum class SinkEvent : std::uint8_t {
     fault,     ///< the next frame needs a page, and is held
     no_room,   ///< the next frame needs a page, and cannot be held
     resolved,  ///< the page is there
-    timer,     ///< what was estimated is nearly over
+    timer,     ///< what was estimated is over
     asked,     ///< a duplicate, a probe, a frame for which there is no room
     processed, ///< the next frame was
     abort,     ///< the page cannot be had, or the frame was refused for another reason

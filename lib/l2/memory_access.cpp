@@ -8,6 +8,9 @@
 namespace p2prdma::l2 {
 namespace {
 
+/// Bytes of a message whose pages are brought with those of the frame that needs one.
+constexpr std::uint64_t max_ahead = 1024 * 1024;
+
 std::byte* pointer(std::uint64_t address) noexcept
 {
     return reinterpret_cast<std::byte*>(static_cast<std::uintptr_t>(address)); // NOLINT
@@ -59,8 +62,12 @@ MemoryAccess::Result MemoryAccess::find(std::span<const Segment> segments, std::
         if (range == nullptr)
             return Result::denied;
         const Piece piece{address, here, range->implicit};
-        if (piece.implicit && !present(piece, need, missing))
+        if (piece.implicit && !present(piece, need, missing)) {
+            missing.ahead =
+                std::min<std::uint64_t>({segment.length - offset - here,
+                                         range->start + range->length - address - here, max_ahead});
             return Result::missing;
+        }
         pieces.implicit = pieces.implicit || piece.implicit;
         pieces.at[pieces.count++] = piece;
         length -= here;

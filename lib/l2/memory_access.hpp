@@ -15,6 +15,7 @@ struct Missing {
     std::uint64_t address = 0;
     std::size_t length = 0;
     Pager::Need need = Pager::Need::reading;
+    std::size_t ahead = 0; ///< bytes behind these that will be needed next
 };
 
 /// Moves payload from and to registered memory. Keys, ranges and rights are checked each time, so

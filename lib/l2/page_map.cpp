@@ -37,6 +37,8 @@ std::size_t PageMap::present(const void* address, std::size_t length, Time now) 
 {
     const auto start = reinterpret_cast<std::uintptr_t>(address);
     length = std::min(length, UINTPTR_MAX - start);
+    if (length != 0 && is_known(start >> page_shift_, (start + length - 1) >> page_shift_, now))
+        return length;
     const std::size_t offset = start & ((std::uintptr_t{1} << page_shift_) - 1);
     std::size_t bytes = 0; // from the beginning of the first page on
     while (bytes < offset + length) {
@@ -47,6 +49,17 @@ std::size_t PageMap::present(const void* address, std::size_t length, Time now) 
             break;
     }
     return bytes <= offset ? 0 : std::min(length, bytes - offset);
+}
+
+/// The usual case: all in one block, and there not long ago.
+bool PageMap::is_known(std::uintptr_t first, std::uintptr_t last, Time now) const noexcept
+{
+    const std::uintptr_t number = first / block_pages;
+    const Block& block = blocks_[number % blocks_.size()];
+    if (last / block_pages != number || block.number != number || now - block.read_at >= lifetime_)
+        return false;
+    const std::uint64_t wanted = ~std::uint64_t{0} >> (block_pages - 1 - (last - first));
+    return (~block.present & wanted << first % block_pages) == 0;
 }
 
 /// How many pages from `page` on are there, up to the end of its block, where `wanted` matter.

@@ -44,6 +44,7 @@ private:
         Time read_at{0};
     };
 
+    [[nodiscard]] bool is_known(std::uintptr_t first, std::uintptr_t last, Time now) const noexcept;
     [[nodiscard]] std::size_t run(std::uintptr_t page, std::size_t wanted, Time now) noexcept;
     [[nodiscard]] std::uint64_t look(std::uintptr_t number) noexcept;
     [[nodiscard]] std::uint64_t look_resident(std::uintptr_t number) const noexcept;

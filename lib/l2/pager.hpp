@@ -30,9 +30,11 @@ public:
     [[nodiscard]] virtual std::size_t present(const void* address, std::size_t length,
                                               Need need) noexcept = 0;
     /// Has the pages brought; take() tells when. Pages may have gone again by then.
+    /// \param ahead  so many bytes behind these are needed next: brought after that, if it is quick
     /// \return  an estimate, in microseconds, of how long that takes
     [[nodiscard]] virtual std::uint32_t resolve(std::uint64_t token, const void* address,
-                                                std::size_t length, Need need) noexcept = 0;
+                                                std::size_t length, Need need,
+                                                std::size_t ahead = 0) noexcept = 0;
     /// Nobody waits for it any more; its token does not come out of take() after this.
     virtual void forget(std::uint64_t token) noexcept = 0;
     [[nodiscard]] virtual std::size_t take(std::span<Resolved> out) noexcept = 0;

@@ -32,9 +32,9 @@ std::size_t ProcessPager::present(const void* address, std::size_t length, Need)
 }
 
 std::uint32_t ProcessPager::resolve(std::uint64_t token, const void* address, std::size_t length,
-                                    Need need) noexcept
+                                    Need need, std::size_t ahead) noexcept
 {
-    return resolver_.resolve(token, address, length, need);
+    return resolver_.resolve(token, address, length, need, ahead);
 }
 
 void ProcessPager::forget(std::uint64_t token) noexcept

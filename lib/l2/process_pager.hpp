@@ -29,7 +29,8 @@ public:
     [[nodiscard]] std::size_t present(const void* address, std::size_t length,
                                       Need need) noexcept override;
     [[nodiscard]] std::uint32_t resolve(std::uint64_t token, const void* address,
-                                        std::size_t length, Need need) noexcept override;
+                                        std::size_t length, Need need,
+                                        std::size_t ahead = 0) noexcept override;
     void forget(std::uint64_t token) noexcept override;
     [[nodiscard]] std::size_t take(std::span<Resolved> out) noexcept override;
     [[nodiscard]] int fd() const noexcept override;

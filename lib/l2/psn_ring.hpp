@@ -56,7 +56,7 @@ public:
     }
 
 private:
-    [[nodiscard]] bool grow(std::uint32_t first, std::uint32_t capacity) noexcept
+    [[nodiscard, gnu::cold]] bool grow(std::uint32_t first, std::uint32_t capacity) noexcept
     {
         if (capacity > limit)
             return false;

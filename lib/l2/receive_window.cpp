@@ -10,10 +10,10 @@ namespace {
 using std::chrono::microseconds;
 
 constexpr std::uint32_t least_estimate = 50; ///< microseconds
-/// A delay is told again at least so often, so that the peer need not probe.
+/// A delay is told again when it is over, before the peer loses patience, and at least so often.
 constexpr Time longest_silence = std::chrono::milliseconds(60);
 /// What took longer than estimated is estimated anew: once for a fault that takes ten times longer.
-constexpr std::uint32_t estimate_growth = 16;
+constexpr std::uint32_t estimate_growth = 10;
 constexpr std::uint32_t most_grown_estimate = 80'000; ///< microseconds
 
 } // namespace
@@ -89,25 +89,33 @@ std::optional<std::span<const std::byte>> ReceiveWindow::held() noexcept
 
 void ReceiveWindow::processed(bool message_ends, bool ack_now, Time now) noexcept
 {
-    if (held_.count() != 0) {
-        held_.drop(next_);
-        report_due_ = true;
-    }
+    if (held_.count() != 0 || state_ != State::fault_free)
+        processed_in_trouble(now);
     if (farthest_ == next_)
         farthest_ = wire::next_psn(next_);
     next_ = wire::next_psn(next_);
     messages_ += message_ends;
     dropping_ = false;
-    if (state_ != State::fault_free)
-        step(Event::processed, 0, now);
     count_unacknowledged(now);
     if (ack_now || unacknowledged_ >= config_.ack_frames)
         ack_due_ = true;
 }
 
+void ReceiveWindow::processed_in_trouble(Time now) noexcept
+{
+    held_.drop(next_);
+    report_due_ = true;
+    if (state_ != State::fault_free)
+        step(Event::processed, 0, now);
+}
+
 bool ReceiveWindow::stall(std::span<const std::byte> frame, std::uint32_t estimate_us,
                           Time now) noexcept
 {
+    if (!config_.fault_delay) {
+        not_ready(estimate_us, now);
+        return false;
+    }
     const auto is_held = held_.holds(next_, 0) || held_.hold(next_, 0, frame);
     if (is_held && farthest_ == next_)
         farthest_ = wire::next_psn(next_);
@@ -177,7 +185,7 @@ void ReceiveWindow::tell_delay(std::uint32_t estimate_us, Time now) noexcept
     estimate_ = std::max(estimate_us, least_estimate);
     delay_ends_at_ = now + microseconds(estimate_);
     if (state_ == State::faulting)
-        timer_at_ = now + std::min<Time>(microseconds(estimate_) * 3 / 4, longest_silence);
+        timer_at_ = std::min(delay_ends_at_, now + longest_silence);
     else
         timer_at_ = delay_ends_at_;
 }

@@ -66,7 +66,7 @@ public:
     void processed(bool message_ends, bool ack_now, Time now) noexcept;
 
     /// The next frame needs a page that is not there: it and what follows is held (it is copied
-    /// from `frame` unless it came out of held()). Sends a delay, again before `estimate` is over,
+    /// from `frame` unless it came out of held()). Sends a delay, again when `estimate` is over,
     /// until resolved(). False: there was no room to hold it; it is as if it had not come, but a
     /// delay is due, and a resume when it is over, upon which the peer sends it again.
     bool stall(std::span<const std::byte> frame, std::uint32_t estimate_us, Time now) noexcept;
@@ -103,12 +103,13 @@ private:
     using Action = fault_states::SinkAction;
     static constexpr Time never = Time::max();
 
-    [[nodiscard]] Arrival arrived_unexpectedly(std::int32_t ahead, std::span<const std::byte> frame,
-                                               Time now) noexcept;
+    [[nodiscard, gnu::cold]] Arrival
+    arrived_unexpectedly(std::int32_t ahead, std::span<const std::byte> frame, Time now) noexcept;
     [[nodiscard]] Arrival hold(std::uint32_t ahead, std::span<const std::byte> frame,
                                Time now) noexcept;
+    [[gnu::cold]] void processed_in_trouble(Time now) noexcept;
     void count_unacknowledged(Time now) noexcept;
-    void step(Event event, std::uint32_t estimate_us, Time now) noexcept;
+    [[gnu::cold]] void step(Event event, std::uint32_t estimate_us, Time now) noexcept;
     void tell_delay(std::uint32_t estimate_us, Time now) noexcept;
     [[nodiscard]] std::uint32_t grown_estimate() const noexcept;
     [[nodiscard]] std::optional<wire::Fault> fault(Time now) const noexcept;

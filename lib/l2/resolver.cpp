@@ -66,6 +66,7 @@ struct Resolver::Shared {
         const void* address = nullptr;
         std::size_t length = 0;
         Pager::Need need = Pager::Need::reading;
+        std::size_t ahead = 0; ///< bytes behind these
         Time begun{0};
     };
     struct Worker {
@@ -85,6 +86,7 @@ struct Resolver::Shared {
     void work(Worker& self);
     void finish(Id id, int error) noexcept;
     void done_changed() noexcept;
+    static void bring_ahead(const Job& job) noexcept;
     void expire(Time at) noexcept;
     [[nodiscard]] bool lacks_thread(Time at) const noexcept;
     [[nodiscard]] Time guard_until(Time at) const noexcept;
@@ -192,8 +194,13 @@ void Resolver::Shared::work(Worker& self)
         lock.unlock();
         const int error = bring_pages(job.address, job.length, job.need);
         lock.lock();
-        self.busy = false;
         finish(id, error);
+        if (error == 0 && job.ahead != 0) {
+            lock.unlock();
+            bring_ahead(job);
+            lock.lock();
+        }
+        self.busy = false;
     }
 }
 
@@ -214,6 +221,20 @@ void Resolver::Shared::finish(Id id, int error) noexcept
     tokens.erase(job.token);
     done.push_back({job.token, error});
     done_changed();
+}
+
+/// As long as it is quick: memory that has to be asked for elsewhere is not brought on suspicion.
+void Resolver::Shared::bring_ahead(const Job& job) noexcept
+{
+    constexpr std::size_t piece = 64 * 1024;
+    constexpr Time quick = std::chrono::milliseconds(1);
+    const auto* const start = static_cast<const std::byte*>(job.address) + job.length;
+    Time begun = job.begun;
+    for (std::size_t offset = 0; offset < job.ahead && now() - begun < quick; offset += piece) {
+        begun = now();
+        if (bring_pages(start + offset, std::min(piece, job.ahead - offset), job.need) != 0)
+            return;
+    }
 }
 
 /// Under the mutex. The event is readable while there are some.
@@ -302,10 +323,10 @@ Resolver::~Resolver()
 }
 
 std::uint32_t Resolver::resolve(std::uint64_t token, const void* address, std::size_t length,
-                                Pager::Need need) noexcept
+                                Pager::Need need, std::size_t ahead) noexcept
 {
     const std::lock_guard lock(shared_->mutex);
-    shared_->submit({token, true, address, length, need, now()});
+    shared_->submit({token, true, address, length, need, ahead, now()});
     return shared_->estimate.microseconds(address);
 }
 
@@ -317,7 +338,7 @@ void Resolver::prefetch(const void* address, std::size_t length, Pager::Need nee
         return;
     }
     ++shared_->prefetches;
-    shared_->submit({0, false, address, length, need, now()});
+    shared_->submit({0, false, address, length, need, 0, now()});
 }
 
 void Resolver::forget(std::uint64_t token) noexcept

@@ -39,7 +39,8 @@ public:
     /// As the functions of Pager of the same names. Waiting requests are bounded by the caller, who
     /// gives each token once at a time.
     [[nodiscard]] std::uint32_t resolve(std::uint64_t token, const void* address,
-                                        std::size_t length, Pager::Need need) noexcept;
+                                        std::size_t length, Pager::Need need,
+                                        std::size_t ahead = 0) noexcept;
     void prefetch(const void* address, std::size_t length, Pager::Need need) noexcept;
     void forget(std::uint64_t token) noexcept;
     [[nodiscard]] std::size_t take(std::span<Pager::Resolved> out) noexcept;

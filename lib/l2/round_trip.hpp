@@ -17,6 +17,7 @@ public:
 
     [[nodiscard]] bool known() const noexcept { return smoothed_ != Time::zero(); }
     [[nodiscard]] Time smoothed() const noexcept { return smoothed_; } ///< 0: unknown
+    [[nodiscard]] Time variation() const noexcept { return variation_; } ///< mean deviation
     /// The least of the last five to ten seconds; 0: unknown.
     [[nodiscard]] Time least() const noexcept { return std::min(least_, least_before_); }
     /// How long to wait for an acknowledgement before something must be wrong.

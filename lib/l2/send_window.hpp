@@ -105,10 +105,10 @@ private:
     [[nodiscard]] bool is_in_trouble() const noexcept;
     [[nodiscard]] std::uint32_t window() const noexcept;
     [[nodiscard]] bool has_room() noexcept;
-    [[nodiscard]] std::optional<Next> next_in_trouble(Time now, bool have_fresh,
-                                                      std::uint32_t bytes) noexcept;
+    [[nodiscard, gnu::cold]] std::optional<Next> next_in_trouble(Time now, bool have_fresh,
+                                                                 std::uint32_t bytes) noexcept;
     [[nodiscard]] Next wait_for_page(Time now, bool have_fresh, std::uint32_t bytes) noexcept;
-    [[nodiscard]] Next loss_timer(Time now) noexcept;
+    [[nodiscard, gnu::cold]] Next loss_timer(Time now) noexcept;
     [[nodiscard]] Next time_out(Time now) noexcept;
     void find_losses(Time now) noexcept;
     void lost(std::uint32_t frames) noexcept;

@@ -112,15 +112,16 @@ Time SimulatedPager::begin(const Job& job) noexcept
 }
 
 std::uint32_t SimulatedPager::resolve(std::uint64_t token, const void* address, std::size_t length,
-                                      Need) noexcept
+                                      Need, std::size_t ahead) noexcept
 {
     ++counters_.resolves;
     if (tokens_.contains(token)) {
         ++counters_.bad_tokens;
         return 1;
     }
-    const Job job{token, true, page_of(address),
-                  page_of(address, std::max<std::size_t>(length, 1) - 1)};
+    length = std::max<std::size_t>(length, 1);
+    const Job job{token, true, page_of(address), page_of(address, length - 1),
+                  config_.brings_ahead && ahead != 0 ? page_of(address, length - 1 + ahead) : 0};
     const Time duration = begin(job);
     tokens_[token] = pending_.emplace(now_ + duration, job);
     return microseconds(std::min(duration, config_.longest), config_.estimate_factor);
@@ -131,7 +132,7 @@ void SimulatedPager::prefetch(const void* address, std::size_t length, Need) noe
     ++counters_.prefetches;
     if (length == 0)
         return;
-    const Job job{0, false, page_of(address), page_of(address, length - 1)};
+    const Job job{0, false, page_of(address), page_of(address, length - 1), 0};
     pending_.emplace(now_ + begin(job), job);
 }
 
@@ -154,6 +155,16 @@ std::size_t SimulatedPager::take(std::span<Resolved> out) noexcept
     return count;
 }
 
+void SimulatedPager::bring_ahead(const Job& job) noexcept
+{
+    for (PageNumber number = job.last + 1; number <= job.ahead; ++number) {
+        Page* const page = find(number);
+        if (!page || *page == Page::unmapped || *page == Page::unanswered)
+            return;
+        *page = Page::present;
+    }
+}
+
 /// The pages come as far as they can; what stopped it, if anything, is the error.
 void SimulatedPager::finish(const Job& job) noexcept
 {
@@ -167,6 +178,8 @@ void SimulatedPager::finish(const Job& job) noexcept
         else if (page)
             *page = Page::present;
     }
+    if (error == 0)
+        bring_ahead(job);
     if (!job.told)
         return;
     tokens_.erase(job.token);

@@ -31,7 +31,8 @@ public:
         double estimate_factor = 1;                 ///< of that, this much is told
         Time vanish_interval{0};                    ///< mean, of a present page to go; 0: none
         Time fault_limit = std::chrono::seconds(5); ///< of a resolve: then ETIMEDOUT
-        std::size_t page_size = 4096;               ///< bytes, a power of two
+        bool brings_ahead = true;     ///< what is needed next comes with what is resolved
+        std::size_t page_size = 4096; ///< bytes, a power of two
     };
     struct Counters {
         std::uint64_t resolves = 0, prefetches = 0, vanished = 0;
@@ -60,13 +61,14 @@ public:
     void advance(Time now);
 
     [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
-    /// Resolves under way.
-    [[nodiscard]] std::size_t pending() const noexcept { return pending_.size(); }
+    /// Resolves that somebody waits for.
+    [[nodiscard]] std::size_t pending() const noexcept { return tokens_.size(); }
 
     [[nodiscard]] std::size_t present(const void* address, std::size_t length,
                                       Need need) noexcept override;
     [[nodiscard]] std::uint32_t resolve(std::uint64_t token, const void* address,
-                                        std::size_t length, Need need) noexcept override;
+                                        std::size_t length, Need need,
+                                        std::size_t ahead = 0) noexcept override;
     void forget(std::uint64_t token) noexcept override;
     [[nodiscard]] std::size_t take(std::span<Resolved> out) noexcept override;
     [[nodiscard]] int fd() const noexcept override { return -1; }
@@ -80,6 +82,7 @@ private:
         std::uint64_t token = 0;
         bool told = false; ///< to take(); not for a prefetch
         PageNumber first = 0, last = 0;
+        PageNumber ahead = 0; ///< the last that may come with them
     };
 
     [[nodiscard]] PageNumber page_of(const void* address, std::size_t offset = 0) const noexcept;
@@ -93,6 +96,7 @@ private:
     [[nodiscard]] Time draw_duration() noexcept;
     [[nodiscard]] Time begin(const Job& job) noexcept;
     void finish(const Job& job) noexcept;
+    void bring_ahead(const Job& job) noexcept;
     void plan_vanishing() noexcept;
     void vanish() noexcept;
 

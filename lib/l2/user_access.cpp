@@ -15,6 +15,7 @@
 #include <mutex>
 
 #include <sys/uio.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 namespace p2prdma::l2::user_access {
@@ -64,18 +65,14 @@ bool is_ours(const siginfo_t& info) noexcept
     return reinterpret_cast<std::uintptr_t>(info.si_addr) - guard.start < guard.length;
 }
 
-[[noreturn]] void leap(int signal, Outcome outcome) noexcept
+[[noreturn]] void leap(const void* context, Outcome outcome) noexcept
 {
     sigjmp_buf* const landing = guard.landing;
     guard.landing = nullptr;
-    // Whoever called this handler may have blocked it meanwhile.
-    sigset_t mask;
-    sigemptyset(&mask);
-    sigaddset(&mask, signal);
-    ::pthread_sigmask(SIG_UNBLOCK, &mask, nullptr);
-    siglongjmp(
-        *landing,
-        static_cast<int>(outcome)); // NOLINT(cert-err52-cpp): nothing on the way has a destructor
+    // Whoever called this handler may have blocked signals meanwhile.
+    ::pthread_sigmask(SIG_SETMASK, &static_cast<const ucontext_t*>(context)->uc_sigmask, nullptr);
+    // NOLINTNEXTLINE(cert-err52-cpp): nothing on the way has a destructor
+    siglongjmp(*landing, static_cast<int>(outcome));
 }
 
 void call(const struct sigaction& next, int signal, siginfo_t* info, void* context)
@@ -110,7 +107,7 @@ void pass_on(int signal, siginfo_t* info, void* context)
 void on_fault(int signal, siginfo_t* info, void* context)
 {
     if (is_ours(*info))
-        leap(signal, Outcome::inaccessible);
+        leap(context, Outcome::inaccessible);
     const int saved = errno;
     pass_on(signal, info, context);
     errno = saved;
@@ -121,7 +118,7 @@ void on_watch(int signal, siginfo_t* info, void* context)
     if (info->si_code != SI_QUEUE || info->si_value.sival_ptr != &guard.slot)
         pass_on(signal, info, context);
     else if (guard.landing)
-        leap(signal, Outcome::interrupted);
+        leap(context, Outcome::interrupted);
 }
 
 bool is_this_handler(const struct sigaction& action) noexcept

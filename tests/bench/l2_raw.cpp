@@ -176,6 +176,7 @@ struct Way {
     const char* name;
     std::function<Pipes(Segment&, std::size_t size, bool bulk)> open;
     bool segmentation = true;
+    PortKind beside = PortKind::automatic; ///< a port that is open meanwhile; automatic: none
 };
 
 std::vector<Way> all_ways()
@@ -192,7 +193,9 @@ std::vector<Way> all_ways()
         {.name = "udp",
          .open = [](Segment& segment, std::size_t size, bool) { return open_udp(segment, size); }},
         {.name = "tcp", .open = open_tcp},
-        {.name = "tcp_without_segmentation", .open = open_tcp, .segmentation = false}};
+        {.name = "tcp_without_segmentation", .open = open_tcp, .segmentation = false},
+        {.name = "tcp_beside_packet", .open = open_tcp, .beside = PortKind::packet},
+        {.name = "tcp_beside_xdp", .open = open_tcp, .beside = PortKind::xdp}};
 }
 
 double median(std::vector<double> values)
@@ -242,6 +245,8 @@ private:
         if (stream ? size != mtu : std::string(way.name) == "xdp" && size > largest_of_xdp)
             return;
         segment_.set_segmentation(way.segmentation);
+        const auto beside =
+            way.beside == PortKind::automatic ? Pipes() : open_ports(segment_, way.beside, small);
         const auto pipes = way.open(segment_, stream ? stream_message : size, true);
         const auto rate = rate_of(pipes, seconds_);
         const auto name = std::string(way.name) + "_" + std::to_string(size);
@@ -253,7 +258,7 @@ private:
 
     void one_after_the_other(const Way& way)
     {
-        if (!way.segmentation)
+        if (!way.segmentation || way.beside != PortKind::automatic)
             return;
         for (const bool sleeping : {false, true}) {
             const auto pipes = way.open(segment_, small, false);

@@ -1,7 +1,4 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-#include "lib/l2/choose_port.hpp"
-#include "lib/l2/packet_port.hpp"
-#include "lib/l2/ring_port.hpp"
 #include "lib/l2/xdp_port.hpp"
 #include "tests/l2/veth.hpp"
 
@@ -9,22 +6,15 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/generators/catch_generators_range.hpp>
-#include <catch2/matchers/catch_matchers.hpp>
-#include <catch2/matchers/catch_matchers_exception.hpp>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <csignal>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <iterator>
 #include <memory>
 #include <thread>
-
-#include <sys/wait.h>
-#include <unistd.h>
 
 using namespace p2prdma;
 using namespace p2prdma::l2;
@@ -34,19 +24,6 @@ namespace {
 
 const std::array kinds = {PortKind::packet, PortKind::ring, PortKind::xdp};
 
-/// Skips the test where this user may not load XDP programs.
-std::unique_ptr<Port> open_kind(PortKind kind, const char* interface, DeviceOptions options = {})
-{
-    options.port = kind;
-    try {
-        return open_port(interface, options);
-    } catch (const Error& error) {
-        if (kind == PortKind::xdp && error.code() == Errc::not_permitted)
-            SKIP(error.what());
-        throw;
-    }
-}
-
 std::uint64_t counter(const Port& port, const std::string& name)
 {
     for (const auto& [key, value] : port.statistics())
@@ -54,19 +31,6 @@ std::uint64_t counter(const Port& port, const std::string& name)
             return value;
     FAIL("no counter " << name);
     return 0;
-}
-
-/// In a child process: tells by a byte that it has opened it.
-[[noreturn]] void hold_port_until_killed(int tell)
-{
-    try {
-        const auto port = open_port(Veth::b, {.port = PortKind::xdp});
-        (void)!write(tell, "x", 1);
-        pause();
-    } catch (const Error& error) {
-        std::fprintf(stderr, "%s\n", error.what());
-    }
-    _exit(1);
 }
 
 } // namespace
@@ -290,140 +254,6 @@ TEST_CASE("Port: it takes no frame longer than was asked for")
     CHECK(open_kind(kind, Veth::a, {.frame_limit = 1000})->frame_limit() == 1000);
     const auto expected = kind == PortKind::xdp ? XdpSocket::frame_limit : 9014;
     CHECK(open_kind(kind, Veth::a)->frame_limit() == expected);
-}
-
-TEST_CASE("XdpPort: frames as long as a chunk takes, on an MTU beyond")
-{
-    const Veth veth(9000);
-    const auto a = open_kind(PortKind::xdp, Veth::a);
-    const auto b = open_kind(PortKind::xdp, Veth::b);
-    const auto longest = make_frame(b->address(), a->address(), a->frame_limit());
-    CHECK(send_frame(*a, make_frame(b->address(), a->address(), a->frame_limit() + 1)));
-    CHECK(send_frame(*a, longest));
-    CHECK(receive_frames(*b, 1) == std::vector<Bytes>{longest});
-}
-
-TEST_CASE("XdpPort: its program is there only while it is")
-{
-    const Veth veth;
-    const Interface b(Veth::b);
-    CHECK_FALSE(xdp_state(b).occupied);
-    auto port = open_kind(PortKind::xdp, Veth::b);
-    CHECK(xdp_state(b).occupied);
-    CHECK(xdp_state(b).program == "p2prdma_l2");
-    port.reset();
-    CHECK_FALSE(xdp_state(b).occupied);
-}
-
-TEST_CASE("XdpPort: a process that dies leaves no program behind")
-{
-    const Veth veth;
-    const Interface b(Veth::b);
-    (void)open_kind(PortKind::xdp, Veth::b);
-    std::array<int, 2> opened = {};
-    REQUIRE(pipe(opened.data()) == 0);
-    const auto child = fork();
-    if (child == 0)
-        hold_port_until_killed(opened[1]);
-    char byte = 0;
-    close(opened[1]);
-    REQUIRE(read(opened[0], &byte, 1) == 1);
-    close(opened[0]);
-    CHECK(xdp_state(b).occupied);
-    kill(child, SIGKILL);
-    waitpid(child, nullptr, 0);
-    CHECK_FALSE(xdp_state(b).occupied);
-}
-
-TEST_CASE("XdpPort: an interface with another program is refused, and that one is named")
-{
-    const Veth veth;
-    const auto first = open_kind(PortKind::xdp, Veth::b);
-    CHECK_THROWS_WITH(open_port(Veth::b, {.port = PortKind::xdp}),
-                      "right already has the XDP program p2prdma_l2");
-    CHECK(xdp_state(Interface(Veth::b)).occupied); // the refused one detached nothing
-}
-
-TEST_CASE("open_port: chooses by what the interface can do, and says why")
-{
-    const Veth veth;
-    CHECK(open_port(Veth::a, {})->reason() == "packet: veth has no zero-copy AF_XDP");
-    CHECK(open_port(Veth::a, {.vlan = 5})->reason() ==
-          "packet: AF_XDP may not see the VLAN of a frame");
-    CHECK(open_port(Veth::a, {.favour_latency = true})->reason() ==
-          "ring: low latency was asked for");
-    CHECK(open_port(Veth::a, {.port = PortKind::packet})->reason() == "packet: it was asked for");
-    CHECK(open_port(Veth::a, {.lose = 0.01})->reason() ==
-          "packet: veth has no zero-copy AF_XDP; 1 % of frames are lost on purpose");
-}
-
-TEST_CASE("open_port: says what is wrong with an interface")
-{
-    const Veth veth;
-    const auto open = [](const char* name) { return open_port(name, {}); };
-    CHECK_THROWS_WITH(open("nowhere"), "there is no interface nowhere");
-    CHECK_THROWS_WITH(open("a-name-that-no-interface-can-have"),
-                      "there is no interface a-name-that-no-interface-can-have");
-    CHECK_THROWS_WITH(open("lo"), "lo is the loopback: it has no neighbours");
-    Veth::ip("link set right mtu 200");
-    CHECK_THROWS_WITH(open(Veth::b), "the MTU of right is 200: too small, at least 256 is needed");
-    Veth::ip("link set right down");
-    CHECK_THROWS_WITH(open(Veth::b), "right is down, or has no carrier");
-    while (Interface(Veth::a).link().up) // the kernel tells late, but it does
-        std::this_thread::yield();
-    CHECK_THROWS_WITH(open(Veth::a), "left is down, or has no carrier");
-    try {
-        (void)open("nowhere");
-    } catch (const Error& error) {
-        CHECK(error.code() == std::errc::no_such_device);
-    }
-}
-
-TEST_CASE("open_port: refuses options out of range")
-{
-    const Veth veth;
-    const auto refuses = [](const DeviceOptions& options) {
-        try {
-            (void)open_port(Veth::a, options);
-        } catch (const Error& error) {
-            return error.code() == Errc::bad_argument;
-        }
-        return false;
-    };
-    CHECK(refuses({.ether_type = 0x5ff}));
-    CHECK(refuses({.ether_type = 0x8100}));
-    CHECK(refuses({.vlan = 0}));
-    CHECK(refuses({.vlan = 4095}));
-    CHECK(refuses({.lose = 1.5}));
-    CHECK(refuses({.frame_limit = 255}));
-}
-
-TEST_CASE("Interface: knows whether it is bridged")
-{
-    const Veth veth;
-    CHECK_FALSE(Interface(Veth::a).is_bridged());
-    Veth::ip("link add bridge type bridge");
-    Veth::ip("link set left master bridge");
-    CHECK(Interface(Veth::a).is_bridged());
-    CHECK(Interface("bridge").is_bridged());
-    CHECK_FALSE(Interface(Veth::b).is_bridged());
-}
-
-TEST_CASE("Interface: is followed when it is renamed")
-{
-    const Veth veth;
-    const Interface a(Veth::a);
-    const auto before = a.link();
-    Veth::ip("link set left down");
-    CHECK_FALSE(a.link().up);
-    CHECK(a.link().exists);
-    Veth::ip("link set left name other");
-    Veth::ip("link set other up");
-    CHECK(a.link().address == before.address);
-    CHECK(a.link().up);
-    CHECK(a.link().mtu == 1500);
-    Veth::ip("link delete other");
-    CHECK_FALSE(a.link().exists);
 }
 
 namespace {

@@ -198,6 +198,22 @@ TEST_CASE("Resolver: prefetches tell nobody, and are dropped beyond a bound")
     CHECK(ended[0].token == 1);
 }
 
+TEST_CASE("Resolver: what is needed next is brought behind what was asked for")
+{
+    const Mapping memory(128);
+    Resolver resolver({});
+    (void)resolver.resolve(1, memory.at(0), page, writing, 99 * page);
+    REQUIRE(wait_for(resolver, 1).size() == 1);
+    const auto until = std::chrono::steady_clock::now() + 10s;
+    // It stops early where the machine is slow; then another goes on.
+    while (present(memory) < 100 * page && std::chrono::steady_clock::now() < until) {
+        const std::size_t there = present(memory);
+        (void)resolver.resolve(2, memory.at(0) + there, page, writing, 99 * page - there);
+        REQUIRE(wait_for(resolver, 1).size() == 1);
+    }
+    CHECK(present(memory) == 100 * page);
+}
+
 TEST_CASE("Resolver: 10000 requests at once")
 {
     const Mapping memory(100);

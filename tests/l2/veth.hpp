@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #pragma once
 
+#include "lib/l2/choose_port.hpp"
 #include "lib/l2/port.hpp"
+#include "p2prdma/error.hpp"
 #include "p2prdma/unique_fd.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -11,6 +13,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -51,6 +54,20 @@ public:
 private:
     UniqueFd home_;
 };
+
+/// Skips the test where this user may not load XDP programs.
+inline std::unique_ptr<Port> open_kind(PortKind kind, const char* interface,
+                                       DeviceOptions options = {})
+{
+    options.port = kind;
+    try {
+        return open_port(interface, options);
+    } catch (const Error& error) {
+        if (kind == PortKind::xdp && error.code() == Errc::not_permitted)
+            SKIP(error.what());
+        throw;
+    }
+}
 
 using Bytes = std::vector<std::byte>;
 

@@ -74,7 +74,8 @@ void WindowPair::process(std::span<const std::byte> frame)
         receiver.not_ready(100, now_);
         return;
     }
-    if (faulted_ != processed_ && chance(setup_.faults.probability)) {
+    if (faulted_ != processed_ &&
+        (processed_ == setup_.faults.at || chance(setup_.faults.probability))) {
         const auto& faults = setup_.faults;
         const auto lasts = Time(std::uniform_int_distribution<Time::rep>(
             faults.shortest.count(), faults.longest.count())(random_));
@@ -196,6 +197,7 @@ void WindowPair::run()
         }
         if (resolved_at_ <= now_) {
             resolved_at_ = Time::max();
+            resolved = now_;
             receiver.resolved(now_);
             drain();
         }

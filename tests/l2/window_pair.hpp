@@ -34,7 +34,8 @@ struct Faults {
     double probability = 0; ///< of each frame
     Time shortest = microseconds(100);
     Time longest = milliseconds(5);
-    double estimate_error = 1; ///< factor: the estimate is the truth times this
+    std::uint32_t at = UINT32_MAX; ///< this frame, too
+    double estimate_error = 1;     ///< factor: the estimate is the truth times this
 };
 
 struct Setup {
@@ -84,6 +85,7 @@ public:
     ReceiveWindow receiver;
     std::uint64_t reports = 0; ///< frames of acknowledgement
     std::uint64_t delays = 0;  ///< of them, with a delay
+    Time resolved{};           ///< when the last page came
     std::uint64_t dropped = 0; ///< by the receiver
     std::uint64_t losses = 0;  ///< of the line
     /// Called for each frame that enters the line; true: it is lost.

@@ -50,8 +50,9 @@ def zero_copy(lab):
     """AF_XDP on virtio-net, with zero-copy."""
     without_ip(lab["a"], lab["b"])
     for machine in lab["a"], lab["b"]:
-        reason = machine.run("p2prdma l2 stat -i eth0 --port-kind xdp --json").json()["port_reason"]
-        lab.ok("zero" in reason, f"{machine.name}: {reason}")
+        chosen = machine.run("p2prdma l2 stat -i eth0 --json").json()
+        lab.ok(chosen["port"] == "xdp" and "zero-copy" in chosen["port_reason"],
+               f"{machine.name}: {chosen['port_reason']}")
     transfer(lab, 1048577, "--port-kind xdp", "--port-kind xdp")
     transfer(lab, 1048577, "--port-kind packet", "--port-kind xdp")
 
@@ -62,12 +63,15 @@ def peer_reboot(lab):
     a, b = lab["a"], lab["b"]
     serve = f"p2prdma l2 serve -i eth0 --service {SERVICE}"
     a.start(serve).wait_output("serving", 20)
-    load = b.start(f"p2prdma l2 perf -i eth0 {MAC_OF_A} --op write --size 4K --time 120 --json")
-    b.run(f"p2prdma l2 ping -i eth0 {MAC_OF_A} -c 10 --json", timeout=30)
+    load = b.start(f"p2prdma l2 perf -i eth0 {MAC_OF_A} --op write --size 4K --time 120 "
+                   "--timeout 60 --json")
+    b.run("sent=/sys/class/net/eth0/statistics/tx_packets; enough=$(($(cat $sent) + 1000)); "
+          "until [ $(cat $sent) -gt $enough ]; do sleep 0.1; done", timeout=30)
     a.reset()
     result = load.wait(60, check=False)
     lab.ok(result.rc != 0, "the load ends, with an error")
-    lab.is_equal(result.json()["code"], "peer_lost", "which says that the peer has gone")
+    lab.is_equal(result.json()["code"], "peer_lost",
+                 f"which says that the peer has gone: {result.json()['error']}")
     a.start(serve).wait_output("serving", 20)
     ping = b.run(f"p2prdma l2 ping -i eth0 {MAC_OF_A} -c 10 --json", timeout=30).json()
     lab.is_equal((ping["sent"], ping["lost"]), (10, 0), "a new connection works")

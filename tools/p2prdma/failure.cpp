@@ -56,6 +56,12 @@ Name name_of(Errc cause)
     return {Exit::failed, "failed"};
 }
 
+bool is_about_peer(const std::error_code& code)
+{
+    return code == std::errc::connection_refused || code == std::errc::connection_aborted ||
+           code == std::errc::timed_out;
+}
+
 } // namespace
 
 Failure Failure::of(const std::exception& error)
@@ -67,6 +73,9 @@ Failure Failure::of(const std::exception& error)
         const auto name = name_of(static_cast<Errc>(system->code().value()));
         return {name.status, name.code, error.what()};
     }
+    if (system && system->code().category() == std::system_category() &&
+        is_about_peer(system->code()))
+        return {Exit::peer_lost, "peer_lost", error.what()};
     if (dynamic_cast<const std::bad_alloc*>(&error))
         return {Exit::failed, "out_of_memory", "out of memory"};
     return {Exit::failed, "failed", error.what()};

@@ -191,6 +191,8 @@ Failure l2_failure(const std::exception& error, const L2Options& options)
 {
     const auto failure = Failure::of(error);
     const auto* system = dynamic_cast<const std::system_error*>(&error);
+    if (system && system->code() == std::errc::no_such_device)
+        return {Exit::no_device, "no_such_interface", error.what()};
     if (!system || !is_permission(system->code()))
         return failure;
     return {Exit::failed, "not_permitted",

@@ -17,29 +17,21 @@ struct Options {
     bool json = false;
 };
 
-/// The interface belongs to a process of this machine: it looks around for us.
-Json look_by_process(const Options& options, const std::exception& error)
+/// What this machine is on the segment, and who else is there. A process that has the interface
+/// looks around for us: it has one user at a time.
+Json look(const Options& options)
 {
     const auto processes =
         collect_l2_statistics(options.l2.interface, {options.service, options.wait});
-    if (processes.empty())
-        throw l2_failure(error, options.l2);
-    auto json = processes.front();
-    json.erase("counters");
-    return json;
-}
-
-Json look(const Options& options)
-{
-    try {
-        auto device = l2::Device::open(options.l2.interface, options.l2.device);
-        auto json = describe(device);
-        json["peers"] =
-            look_around(device, options.service, std::chrono::milliseconds(options.wait));
+    if (!processes.empty()) {
+        auto json = processes.front();
+        json.erase("counters");
         return json;
-    } catch (const std::exception& error) {
-        return look_by_process(options, error);
     }
+    auto device = open_l2(options.l2);
+    auto json = describe(device);
+    json["peers"] = look_around(device, options.service, std::chrono::milliseconds(options.wait));
+    return json;
 }
 
 std::string text(const Json& json, const char* key)

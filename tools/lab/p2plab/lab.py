@@ -144,7 +144,7 @@ class Lab:
         path = self._ram_dir / "ethernet.sock"
         end = "server=on" if layout is hosts[0] else "server=off,reconnect-ms=100"
         mac = f"52:54:00:00:00:{layout.index + 1:02x}"
-        dma = ",iommu_platform=on" if layout.spec.dma_net else ""
+        dma = ",iommu_platform=on,disable-legacy=on" if layout.spec.dma_net else ""
         return ["-netdev", f"stream,id=n0,{end},addr.type=unix,addr.path={path}",
                 "-device", f"virtio-net-pci,netdev=n0,mac={mac},romfile={dma}"]
 
