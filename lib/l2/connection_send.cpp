@@ -233,7 +233,7 @@ void Connection::keep_alive(Time now) noexcept
     if (!waits_unwatched() ||
         now - std::max(last_heard_, alive_asked_) < context_.options.keep_alive)
         return;
-    if (now - last_heard_ >= context_.options.dead_after)
+    if (alive_asked_ > last_heard_ && now - last_heard_ >= context_.options.dead_after)
         lost(now);
     else
         ask_alive(now);

@@ -69,8 +69,9 @@ public:
 private:
     struct PeerState {
         Time heard = {}, ask_time = {};
-        Connection* one = nullptr; ///< that can be asked
-        std::uint32_t asked = 0;   ///< number of the one that was asked last
+        Connection* one = nullptr;    ///< that can be asked
+        std::uint32_t asked = 0;      ///< number of the one that was asked last
+        std::uint32_t unanswered = 0; ///< times that it was asked since it was heard
         std::uint8_t epoch = 0;
         bool suspect = false; ///< it did not know a connection: the others are asked, too
     };
@@ -103,6 +104,7 @@ private:
     void tick(Time now) noexcept;
     void look_at_port() noexcept;
     void look_at_peers(Time now) noexcept;
+    void end_peer(const MacAddress& address, Time now) noexcept;
     void ask_peer(PeerState& peer, const MacAddress& address, Time now) noexcept;
 
     [[nodiscard]] std::optional<wire::Connect> new_local();

@@ -74,7 +74,7 @@ void Engine::to_connection(const wire::Frame& frame, std::span<const std::byte> 
         no_link(frame, now);
         return;
     }
-    if (frame.source != connection->peer()) {
+    if (!(frame.source == connection->peer())) {
         counters.add(Counter::wrong_source);
         return;
     }
@@ -138,7 +138,7 @@ void Engine::established(Connection& connection, Time now)
     if (std::exchange(peer.epoch, epoch) == epoch)
         return;
     table_.for_each([&](Connection& other) {
-        if (other.peer() != connection.peer() || other.handshake().remote().epoch == epoch ||
+        if (!(other.peer() == connection.peer()) || other.handshake().remote().epoch == epoch ||
             other.handshake().remote().epoch == 0)
             return;
         other.lost(now);
@@ -359,22 +359,30 @@ void Engine::look_at_peers(Time now) noexcept
             ask_peer(peer, address, now);
 }
 
+void Engine::end_peer(const MacAddress& address, Time now) noexcept
+{
+    table_.for_each([&](Connection& connection) {
+        if (!(connection.peer() == address))
+            return;
+        connection.lost(now);
+        activate(connection);
+    });
+}
+
 void Engine::ask_peer(PeerState& peer, const MacAddress& address, Time now) noexcept
 {
     peer.suspect = false;
-    if (now - peer.heard >= context_.options.dead_after) {
-        table_.for_each([&](Connection& connection) {
-            if (connection.peer() == address) {
-                connection.lost(now);
-                activate(connection);
-            }
-        });
+    if (peer.heard > peer.ask_time)
+        peer.unanswered = 0;
+    if (now - std::max(peer.heard, peer.ask_time) < context_.options.keep_alive)
+        return;
+    // It may be this end that stood still: who was not asked is not gone.
+    if (now - peer.heard >= context_.options.dead_after && peer.unanswered >= 2) {
+        end_peer(address, now);
         return;
     }
-    if (now - peer.heard < context_.options.keep_alive ||
-        now - peer.ask_time < context_.options.keep_alive)
-        return;
     peer.ask_time = now;
+    ++peer.unanswered;
     peer.asked = peer.one->number();
     (void)peer.one->ask_alive(now);
 }

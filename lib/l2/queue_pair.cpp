@@ -128,7 +128,10 @@ QueuePair QueuePair::connect(const ProtectionDomain& domain, const MacAddress& p
         throw_refused(peer, reason);
     if (result != ConnectionState::established)
         throw Error({ETIMEDOUT, std::system_category()},
-                    "cannot connect to " + peer.to_string() + ": no answer");
+                    "cannot connect to " + peer.to_string() + ": no answer" +
+                        (device.options.secret.empty()
+                             ? ""
+                             : ", or from one who does not know the secret"));
     return QueuePair(std::move(state));
 }
 

@@ -13,16 +13,17 @@
 #include "p2prdma/l2/queue_pair.hpp"
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace p2prdma::l2 {
 
 /// What all queue pairs of a device share.
 struct QueuePairContext {
-    QueuePairContext(Port& port_, Pager& pager_, const DeviceOptions& options_,
-                     RandomSource random_)
-        : options(options_), port(port_), pager(pager_), random(std::move(random_)), memory(random),
-          access(memory, pager), budget(options.buffer_limit), outbox(port, counters, options)
+    QueuePairContext(Port& port_, Pager& pager_, DeviceOptions options_, RandomSource random_)
+        : options(std::move(options_)), port(port_), pager(pager_), random(std::move(random_)),
+          memory(random), access(memory, pager), budget(options.buffer_limit),
+          outbox(port, counters, options)
     {
     }
 

@@ -217,7 +217,7 @@ TEST_CASE("R3.2: exactly once and in order under loss, duplicates, reordering an
         for (const double duplicate : {0.0, 0.01})
             for (const double reorder : {0.0, 0.01})
                 for (const double corrupt : {0.0, 0.001})
-                    run_traffic({lose, duplicate, reorder, corrupt}, 250'000, seed++);
+                    run_traffic({lose, duplicate, reorder, corrupt}, 2'000'000, seed++);
 }
 
 TEST_CASE("R3.2: the same for long", "[.long]")

@@ -78,8 +78,9 @@ struct Peer {
 /// Names and values of all counters, such as "frames_sent", "retransmitted", "bad_icrc".
 using Statistics = std::vector<std::pair<std::string, std::uint64_t>>;
 
-/// An Ethernet interface as an adapter. Needs CAP_NET_RAW; PortKind::xdp also CAP_NET_ADMIN and
-/// CAP_BPF. Move-only; the objects made with it keep what they need of it.
+/// An Ethernet interface as an adapter: one Device at a time for an interface, EtherType and VLAN.
+/// Needs CAP_NET_RAW; PortKind::xdp also CAP_NET_ADMIN and CAP_BPF. Move-only; the objects made
+/// with it keep what they need of it.
 ///
 /// Thread-safety: all calls of this library are, but that one queue pair's send queue is posted to
 /// by one thread at a time, its receive queue likewise, and a completion queue is polled by one.

@@ -43,7 +43,7 @@ public:
 
     /// Takes over one request, as a whole. no_buffer_space: the send queue is full; not_connected:
     /// the queue pair is in error or closed; invalid_argument: the request is none. Never throws,
-    /// never allocates, never waits.
+    /// never waits; allocates only while more queue pairs are busy than ever before.
     [[nodiscard]] std::errc post_send(const SendRequest& request) noexcept;
     /// Several, in order, with one look at the wire. \param taken  how many were
     [[nodiscard]] std::errc post_send(std::span<const SendRequest> requests,

@@ -64,10 +64,10 @@ struct SendRequest {
     Operation operation = Operation::send;
     std::span<const Segment> segments = {}; ///< at most max_segments, max_message bytes in all; one
                                             ///< of 8 bytes for atomics: where the old value goes
-    RemoteMemory remote = {};    ///< write, read, atomics
-    std::uint64_t operand = 0;   ///< fetch_add: added; compare_swap: the new value
-    std::uint64_t compare = 0;   ///< compare_swap
-    std::uint32_t immediate = 0; ///< send and write, if has_immediate
+    RemoteMemory remote = {};               ///< write, read, atomics
+    std::uint64_t operand = 0;              ///< fetch_add: added; compare_swap: the new value
+    std::uint64_t compare = 0;              ///< compare_swap
+    std::uint32_t immediate = 0;            ///< send and write, if has_immediate
     bool has_immediate = false;
     bool inline_data = false; ///< send and write of at most max_inline bytes; needs no key
     bool signalled = true;    ///< a completion also on success
