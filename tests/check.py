@@ -213,11 +213,6 @@ def scenarios(long, chosen):
     return counts
 
 
-def net():
-    """The command between network namespaces, over Ethernet frames."""
-    return programs("tests/net")
-
-
 def demo():
     """make demo and make demo-l2, and what they report."""
     return programs("tests/demo")
@@ -230,7 +225,7 @@ def main():
     parser.add_argument("scenario", nargs="*", help="only these scenarios (lab run --help)")
     arguments = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
-    parts = [unit, unit_asan, l2, l2_asan, module_builds, commands, net, demo, scenarios]
+    parts = [unit, unit_asan, l2, l2_asan, module_builds, commands, demo, scenarios]
     if arguments.long:
         parts += [unit_tsan, l2_tsan, l2_long]
     if arguments.only:

@@ -31,9 +31,10 @@ void add_l2_client_options(CLI::App& command, L2ClientOptions& options)
     command.add_flag("--json", options.json, "Print one JSON object");
 }
 
-l2::Device open_l2_client(const L2ClientOptions& options)
+l2::Device open_l2_client(const L2ClientOptions& options, bool favour_latency)
 {
     auto l2 = options.l2;
+    l2.device.favour_latency = favour_latency;
     if (options.polling)
         l2.device.progress = l2::Progress::caller;
     return open_l2(l2);

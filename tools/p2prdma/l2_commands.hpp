@@ -31,7 +31,8 @@ void add_l2_client_options(CLI::App& command, L2ClientOptions& options);
 /// Adds --service.
 void add_l2_service(CLI::App& command, std::uint32_t& service);
 
-/// The device of a client: with --polling only its own thread moves frames.
-l2::Device open_l2_client(const L2ClientOptions& options);
+/// The device of a client: with --polling only its own thread moves frames. `favour_latency`: as of
+/// DeviceOptions.
+l2::Device open_l2_client(const L2ClientOptions& options, bool favour_latency);
 
 } // namespace p2prdma::tool

@@ -89,8 +89,9 @@ void L2Endpoint::connect(const wire::Hello& peer)
 void L2Endpoint::post(l2::Operation operation, std::uint64_t id, const LocalRange& local,
                       const RemotePlace& remote)
 {
-    const std::array segments = {l2::Segment{reinterpret_cast<void*>(local.address), local.length,
-                                             local.lkey}}; // as it was registered
+    // As it was registered.
+    auto* address = reinterpret_cast<void*>(local.address); // NOLINT(performance-no-int-to-ptr)
+    const std::array segments = {l2::Segment{address, local.length, local.lkey}};
     l2::SendRequest request;
     request.id = id;
     request.operation = operation;

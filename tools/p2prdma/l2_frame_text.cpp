@@ -57,6 +57,7 @@ const char* to_string(FaultKind kind) noexcept
     return index < names.size() ? names[index] : "?";
 }
 
+// NOLINTNEXTLINE(cert-dcl50-cpp): as printf
 [[gnu::format(printf, 2, 3)]] void append(std::string& text, const char* format, ...)
 {
     std::array<char, 192> piece = {};

@@ -109,7 +109,7 @@ void perf(const Options& options)
 {
     const Interrupt interrupt;
     Patience patience(interrupt, Patience::no_limit);
-    auto device = open_l2_client(options.client);
+    auto device = open_l2_client(options.client, options.latency);
     const L2Publisher publisher(device, "l2 perf");
     const auto peer = find_l2_peer(device, options.client.peer, options.client.service, patience);
     L2Load load(device, peer, load_options(options));

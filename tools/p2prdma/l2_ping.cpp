@@ -173,7 +173,7 @@ void ping(const Options& options)
 {
     const Interrupt interrupt;
     Patience patience(interrupt, Patience::no_limit);
-    auto device = open_l2_client(options.client);
+    auto device = open_l2_client(options.client, true);
     const auto peer = find_l2_peer(device, options.client.peer, options.client.service, patience);
     Pinger pinger(device, peer, options);
     Outcome outcome;

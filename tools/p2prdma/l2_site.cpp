@@ -123,9 +123,8 @@ std::uint64_t L2Site::most_staging() const
 std::unique_ptr<StreamBridge> connect_by_l2(L2Site& site, const Address& to, Patience& patience)
 {
     const auto peer = find_l2_peer(site.adapter(), to.host, to.port, patience);
-    return std::make_unique<StreamBridge>(
-        std::make_unique<L2Stream>(site.adapter(), site.domain(), peer, to.port,
-                                   ByteStream::Clock::now() + connect_limit));
+    return std::make_unique<StreamBridge>(std::make_unique<L2Stream>(
+        site.adapter(), site.domain(), peer, to.port, ByteStream::Clock::now() + connect_limit));
 }
 
 L2Listener::L2Listener(const L2Site& site, std::uint16_t service)

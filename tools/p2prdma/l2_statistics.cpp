@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <cstring>
 #include <fstream>
 #include <optional>
 
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -79,8 +79,7 @@ std::vector<std::string> names_with(const std::string& beginning)
             names.push_back(line.substr(at + 2));
     }
     std::ranges::sort(names);
-    const auto same = std::ranges::unique(names); // a line also for each connection
-    names.erase(same.begin(), same.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end()); // a line for each connection
     return names;
 }
 

@@ -24,7 +24,7 @@ constexpr l2::QueuePairOptions options = {.send_entries = slots, .receive_entrie
 } // namespace
 
 L2Stream::L2Stream(const l2::Device& device, const l2::ProtectionDomain& domain)
-    : memory_(2 * slots * slot_bytes), region_(domain, memory_, l2::Access::local_write),
+    : memory_(slot_bytes * 2 * slots), region_(domain, memory_, l2::Access::local_write),
       sent_(device, slots), received_(device, slots)
 {
     for (std::uint64_t i = 0; i < slots; i++)
