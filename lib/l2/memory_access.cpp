@@ -9,7 +9,7 @@ namespace p2prdma::l2 {
 namespace {
 
 /// Bytes of a message whose pages are brought with those of the frame that needs one.
-constexpr std::uint64_t max_ahead = 1024 * 1024;
+constexpr std::uint64_t max_ahead = 1 << 20;
 
 std::byte* pointer(std::uint64_t address) noexcept
 {

@@ -226,7 +226,7 @@ void Resolver::Shared::finish(Id id, int error) noexcept
 /// As long as it is quick: memory that has to be asked for elsewhere is not brought on suspicion.
 void Resolver::Shared::bring_ahead(const Job& job) noexcept
 {
-    constexpr std::size_t piece = 64 * 1024;
+    constexpr std::size_t piece = 65536;
     constexpr Time quick = std::chrono::milliseconds(1);
     const auto* const start = static_cast<const std::byte*>(job.address) + job.length;
     Time begun = job.begun;
