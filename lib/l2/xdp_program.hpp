@@ -24,7 +24,7 @@ struct XdpState {
 /// Tags that the driver takes out of frames are not seen here.
 class XdpProgram {
 public:
-    /// \param native  in the driver; else behind it, where other traffic does not suffer
+    /// \param native  in the driver; else behind it, where other traffic suffers less
     /// \throws Error  not permitted, another program is attached, the driver cannot
     XdpProgram(const Interface& interface, const FrameFilter& filter, const MacAddress& address,
                bool native);
