@@ -114,7 +114,8 @@ $(l2_test): $(call obj,$(l2_tested)) $(call obj,$(l2_src)) $(call obj,$(lib_src)
 	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) $(LDFLAGS) -o $@ $^ -lCatch2Main -lCatch2 -libverbs -lefa $(l2_libs) -lpthread
 
 # Fuzzers, of clang's libFuzzer: CXX=clang++ and the sanitizer fuzzer-no-link; see tests/fuzz/run.
-$(fuzz): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(call obj,$(l2_src) $(lib_src))
+fuzz_deps := $(patsubst %,$(B)/obj/tests/l2/%.o,engine_target golden_frames frame_check)
+$(fuzz): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(fuzz_deps) $(call obj,$(l2_src) $(lib_src))
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LD      $@" &&) $(CXX) $(SAN) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ -libverbs -lefa $(l2_libs) -lpthread
 

@@ -8,8 +8,8 @@
 
 /// What the two halves of a direction do while a page is brought, as tables: SendWindow and
 /// ReceiveWindow look their next state and action up here, the tests walk every line, and the
-/// Promela model is generated from the same lines. Each table has one line for every state and
-/// event, so none can be forgotten.
+/// Promela model (models/l2_fault.pml) is generated from the same lines. Each table has one line
+/// for every state and event, so none can be forgotten.
 namespace p2prdma::l2::fault_states {
 
 // The sender of data: its peer, the destination, has a page fault.

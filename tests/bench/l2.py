@@ -104,8 +104,9 @@ def bounds(seconds):
 
 def iperf(a, b, seconds):
     """Gbit/s that arrived."""
+    whole = max(1, round(seconds))  # iperf3 knows no parts of seconds
     with started(a, ["iperf3", "--server", "--one-off"]):
-        report = json.loads(client(b, ["iperf3", "--client", a.ip, "--json", "--time", seconds]))
+        report = json.loads(client(b, ["iperf3", "--client", a.ip, "--json", "--time", whole]))
     return report["end"]["sum_received"]["bits_per_second"] / 1e9
 
 
