@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <utility>
 
 namespace p2prdma::l2 {
 namespace {
@@ -97,10 +98,11 @@ timespec until_then(Time time) noexcept
 
 } // namespace
 
-Device::State::State(const std::string& interface_, const DeviceOptions& options_)
-    : interface(interface_), options(checked(options_)), claim(claim_interface(interface, options)),
-      port(open_port(interface, options)), pager(pager_config(options)),
-      engine(*port, pager, options, random_number), epoll(epoll_of(port->fd(), pager.fd()))
+Device::State::State(std::string interface_, const DeviceOptions& options_)
+    : interface(std::move(interface_)), options(checked(options_)),
+      claim(claim_interface(interface, options)), port(open_port(interface, options)),
+      pager(pager_config(options)), engine(*port, pager, options, random_number),
+      epoll(epoll_of(port->fd(), pager.fd()))
 {
     if (options.progress == Progress::caller)
         return;

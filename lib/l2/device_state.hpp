@@ -24,7 +24,7 @@ struct Device::State {
     using Lock = std::unique_lock<DeviceMutex>;
 
     /// \throws Error
-    State(const std::string& interface, const DeviceOptions& options);
+    State(std::string interface, const DeviceOptions& options);
     ~State();
     State(const State&) = delete;
     State& operator=(const State&) = delete;
