@@ -23,6 +23,7 @@ void CompletionQueue::arm(bool solicited) noexcept
 {
     const std::lock_guard lock(state_->device->mutex);
     state_->ring.arm(solicited);
+    state_->device->leave_to_thread();
 }
 
 int CompletionQueue::fd() const noexcept

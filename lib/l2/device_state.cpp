@@ -146,6 +146,13 @@ void Device::State::kick() noexcept
         wake_.ring();
 }
 
+void Device::State::leave_to_thread() noexcept
+{
+    attended_until_ = Time::min();
+    if (thread_.joinable())
+        wake_.ring();
+}
+
 void Device::State::sleep(Lock& lock, Time until, int event) noexcept
 {
     const auto limit = event < 0 ? now() + longest_wait : until;

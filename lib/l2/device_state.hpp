@@ -37,6 +37,8 @@ struct Device::State {
     void kick() noexcept;
     /// Moves on once; whoever calls it attends to the device.
     bool progress() noexcept;
+    /// Who has polled sleeps now by means that are not ours: the thread attends at once.
+    void leave_to_thread() noexcept;
     /// Moves on until `done()`, or the time is over; gives the lock away while it sleeps.
     /// \param event  readable when done() may hold though nothing came here; -1: none
     template <class Done>
