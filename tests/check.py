@@ -225,7 +225,8 @@ def main():
     parser.add_argument("scenario", nargs="*", help="only these scenarios (lab run --help)")
     arguments = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
-    parts = [unit, unit_asan, l2, l2_asan, module_builds, commands, demo, scenarios]
+    parts = [unit, unit_asan, l2, l2_asan, models, network, module_builds, commands, demo,
+             scenarios]
     if arguments.long:
         parts += [unit_tsan, l2_tsan, l2_long]
     if arguments.only:

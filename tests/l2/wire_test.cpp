@@ -74,7 +74,8 @@ TEST_CASE("Wire: a frame that was parsed before leaves nothing behind")
     Frame parsed;
     for (int i = 0; i < 5000; i++) {
         const auto& frame = frames.next();
-        REQUIRE(parse(raw_frame(frame), test_type, parsed) == Verdict::good);
+        const auto bytes = raw_frame(frame);
+        REQUIRE(parse(bytes, test_type, parsed) == Verdict::good);
         REQUIRE(parsed == frame);
     }
 }
