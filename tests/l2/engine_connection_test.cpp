@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tests/l2/engine_rig.hpp"
+#include "tests/l2/raw_frame.hpp"
 
 #include "lib/l2/wire_rules.hpp"
 
@@ -205,6 +206,34 @@ TEST_CASE("R3.6: a peer that restarts is known to have within a keep-alive, and 
         world.network.inject(*left.port, frame);
     world.run_for(100ms);
     CHECK(counter(right, Counter::stale_epoch) >= old.size());
+    CHECK(std::all_of(memories.target.begin(), memories.target.end(),
+                      [](std::byte byte) { return byte == std::byte(); }));
+}
+
+TEST_CASE("R3.6: a frame of an earlier epoch is refused though all else in it is right")
+{
+    constexpr std::size_t epoch_at = 14 + 7;
+    World world(1);
+    auto& left = world.add();
+    auto& right = world.add();
+    Pair pair(world, left, right);
+    Memories memories(pair, 64);
+    std::vector<std::byte> held;
+    world.network.drop_if([&](const Network::Entering& entering) {
+        if (parsed(entering.bytes).header.opcode != wire::Opcode::write ||
+            (!held.empty() && entering.bytes[epoch_at] != held[epoch_at]))
+            return false;
+        held.assign(entering.bytes.begin(), entering.bytes.end());
+        return true;
+    });
+    memories.write();
+    REQUIRE(world.run([&] { return !held.empty(); }, 10ms));
+    auto forged = held;
+    forged[epoch_at] ^= std::byte{0x55};
+    wire::mend(forged);
+    world.network.inject(*left.port, forged);
+    world.run_for(20ms);
+    CHECK(counter(right, Counter::stale_epoch) == 1);
     CHECK(std::all_of(memories.target.begin(), memories.target.end(),
                       [](std::byte byte) { return byte == std::byte(); }));
 }
