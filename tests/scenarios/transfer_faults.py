@@ -92,7 +92,7 @@ def bad_input(lab):
             (a, "recv --bind 192.0.2.1", FAILED, "17471"),
             (a, "recv --wait 1", PEER_LOST, "nothing happened for 1 second"),
             (a, "frobnicate", USAGE, "frobnicate"),
-            (a, "", USAGE, "list, info, send or recv")):
+            (a, "", USAGE, "list, info, send, recv or l2")):
         result = machine.run(f"p2prdma {arguments}", check=False)
         lines = [l for l in result.out.splitlines() if not l.startswith("listening")]
         lab.is_equal((result.rc, len(lines), words in result.out), (status, 1, True), f"p2prdma {arguments}")
