@@ -189,7 +189,7 @@ bool wants_l2(const L2Options& options, const std::string& via, const std::strin
 
 Failure l2_failure(const std::exception& error, const L2Options& options)
 {
-    const auto failure = Failure::of(error);
+    auto failure = Failure::of(error);
     const auto* system = dynamic_cast<const std::system_error*>(&error);
     if (system && system->code() == std::errc::no_such_device)
         return {Exit::no_device, "no_such_interface", error.what()};
