@@ -9,56 +9,12 @@ using namespace p2prdma::l2::rig;
 
 namespace {
 
-std::uint64_t counter(const Station& station, Counter which)
-{
-    return station.engine->counters()[which];
-}
-
-wire::Frame parsed(std::span<const std::byte> bytes)
-{
-    wire::Frame frame;
-    REQUIRE(wire::parse(bytes, 0x88b5, frame) == wire::Verdict::good);
-    return frame;
-}
-
 /// Loses the first `times` frames of an opcode.
 void lose(World& world, wire::Opcode opcode, unsigned times)
 {
     world.network.drop_if([opcode, times](const Network::Entering& entering) mutable {
         return times != 0 && parsed(entering.bytes).header.opcode == opcode && times-- != 0;
     });
-}
-
-SendRequest write_of(std::span<const Segment> from, const RemoteMemory& to, std::uint64_t id = 1)
-{
-    return {.id = id, .operation = Operation::write, .segments = from, .remote = to};
-}
-
-/// A pair with a piece of memory at each end.
-struct Memories {
-    explicit Memories(Pair& pair_, std::size_t size = 20'000)
-        : pair(pair_), source(pattern(size)), target(size), source_key(pair.a.add_region(source)),
-          target_key(pair.b.add_region(target)), from(segment(source, source_key)),
-          to(segment(target, target_key))
-    {
-    }
-    void write()
-    {
-        REQUIRE(pair.a.post(write_of(std::span(&from, 1), remote(target, target_key))) ==
-                std::errc());
-    }
-    Pair& pair;
-    std::vector<std::byte> source, target;
-    std::uint32_t source_key, target_key;
-    Segment from, to;
-};
-
-DeviceOptions with_secret(std::uint8_t first = 1)
-{
-    DeviceOptions options;
-    options.secret.assign(32, std::byte{7});
-    options.secret[0] = std::byte{first};
-    return options;
 }
 
 } // namespace
@@ -157,10 +113,8 @@ TEST_CASE("Connection: requests that wait are bounded, and forgotten")
 TEST_CASE("Connection: a disconnect flushes both ends, also if its frames are lost")
 {
     for (const auto opcode : {wire::Opcode::disconnect_request, wire::Opcode::disconnect_reply}) {
-        World world(1);
-        auto& left = world.add();
-        auto& right = world.add();
-        Pair pair(world, left, right);
+        Joined joined;
+        auto& [world, left, right, pair] = joined;
         Memories memories(pair);
         REQUIRE(pair.b.receive(1, std::span(&memories.to, 1)) == std::errc());
         REQUIRE(pair.b.receive(2, std::span(&memories.to, 1)) == std::errc());
@@ -179,10 +133,8 @@ TEST_CASE("Connection: a disconnect flushes both ends, also if its frames are lo
 
 TEST_CASE("R3.6: a peer that restarts is known to have within a keep-alive, and no old write lands")
 {
-    World world(1);
-    auto& left = world.add();
-    auto& right = world.add();
-    Pair pair(world, left, right);
+    Joined joined;
+    auto& [world, left, right, pair] = joined;
     Memories memories(pair);
     std::vector<std::vector<std::byte>> old;
     world.network.watch([&](const Network::Entering& entering) {
@@ -213,10 +165,8 @@ TEST_CASE("R3.6: a peer that restarts is known to have within a keep-alive, and 
 TEST_CASE("R3.6: a frame of an earlier epoch is refused though all else in it is right")
 {
     constexpr std::size_t epoch_at = 14 + 7;
-    World world(1);
-    auto& left = world.add();
-    auto& right = world.add();
-    Pair pair(world, left, right);
+    Joined joined;
+    auto& [world, left, right, pair] = joined;
     Memories memories(pair, 64);
     std::vector<std::byte> held;
     world.network.drop_if([&](const Network::Entering& entering) {
@@ -240,10 +190,8 @@ TEST_CASE("R3.6: a frame of an earlier epoch is refused though all else in it is
 
 TEST_CASE("R3.6: a request under way when the peer restarts ends soon")
 {
-    World world(1);
-    auto& left = world.add();
-    auto& right = world.add();
-    Pair pair(world, left, right);
+    Joined joined;
+    auto& [world, left, right, pair] = joined;
     Memories memories(pair);
     right.restart();
     memories.write();
@@ -253,10 +201,8 @@ TEST_CASE("R3.6: a request under way when the peer restarts ends soon")
 
 TEST_CASE("Connection: when a restarted peer connects again its old connections end")
 {
-    World world(1);
-    auto& left = world.add();
-    auto& right = world.add();
-    Pair pair(world, left, right);
+    Joined joined;
+    auto& [world, left, right, pair] = joined;
     left.restart();
     auto* const old = pair.b.connection;
     End again;
@@ -271,10 +217,8 @@ TEST_CASE("Connection: when a restarted peer connects again its old connections 
 
 TEST_CASE("Connection: a peer that is silent counts as gone, one that is idle does not")
 {
-    World world(1);
-    auto& left = world.add();
-    auto& right = world.add();
-    Pair pair(world, left, right);
+    Joined joined;
+    auto& [world, left, right, pair] = joined;
     world.run_for(20s);
     CHECK(pair.a.connection->state() == ConnectionState::established);
     CHECK(pair.b.connection->state() == ConnectionState::established);
@@ -285,10 +229,8 @@ TEST_CASE("Connection: a peer that is silent counts as gone, one that is idle do
 
 TEST_CASE("Connection: a read whose peer falls silent ends")
 {
-    World world(1);
-    auto& left = world.add();
-    auto& right = world.add();
-    Pair pair(world, left, right);
+    Joined joined;
+    auto& [world, left, right, pair] = joined;
     Memories memories(pair);
     world.network.drop_if([](const Network::Entering& entering) {
         const auto opcode = parsed(entering.bytes).header.opcode;
@@ -304,10 +246,8 @@ TEST_CASE("Connection: a read whose peer falls silent ends")
 
 TEST_CASE("Connection: without a receive the peer waits, and goes on when there is one")
 {
-    World world(1);
-    auto& left = world.add();
-    auto& right = world.add();
-    Pair pair(world, left, right);
+    Joined joined;
+    auto& [world, left, right, pair] = joined;
     Memories memories(pair);
     REQUIRE(pair.a.post({.id = 1, .segments = std::span(&memories.from, 1)}) == std::errc());
     world.run_for(50ms);
@@ -337,10 +277,8 @@ TEST_CASE("Connection: without a receive for too long a send ends, if it was so 
 
 TEST_CASE("Connection: a message longer than its receive fails at both ends")
 {
-    World world(1);
-    auto& left = world.add();
-    auto& right = world.add();
-    Pair pair(world, left, right);
+    Joined joined;
+    auto& [world, left, right, pair] = joined;
     Memories memories(pair);
     memories.to.length -= 1;
     REQUIRE(pair.b.receive(1, std::span(&memories.to, 1)) == std::errc());
@@ -355,10 +293,8 @@ TEST_CASE("Connection: a message longer than its receive fails at both ends")
 TEST_CASE(
     "Connection: unsignalled requests complete in silence, a fence waits, inline needs no key")
 {
-    World world(1);
-    auto& left = world.add();
-    auto& right = world.add();
-    Pair pair(world, left, right);
+    Joined joined;
+    auto& [world, left, right, pair] = joined;
     Memories memories(pair);
     std::array<std::byte, 64> small = {};
     small.fill(std::byte{0x5a});
@@ -389,10 +325,8 @@ TEST_CASE(
 
 TEST_CASE("R3.5: lengths around the frame's, and psn that wrap")
 {
-    World world(1);
-    auto& left = world.add();
-    auto& right = world.add();
-    Pair pair(world, left, right);
+    Joined joined;
+    auto& [world, left, right, pair] = joined;
     Memories memories(pair, 200'000);
     const auto limit = pair.a.connection->payload_limit();
     std::size_t done = 0;
@@ -455,168 +389,10 @@ TEST_CASE("R3.7: with a secret frames are authenticated, and who does not know i
     CHECK(counter(right, Counter::bad_seal) != 0);
 }
 
-TEST_CASE("R3.7: a frame from another address, or with another tag, is dropped")
-{
-    World world(1);
-    auto& left = world.add();
-    auto& right = world.add();
-    auto& spoofer = world.add();
-    Pair pair(world, left, right);
-    Memories memories(pair, 1000);
-    std::vector<std::byte> frame;
-    world.network.watch([&](const Network::Entering& entering) {
-        if (parsed(entering.bytes).header.opcode == wire::Opcode::write)
-            frame.assign(entering.bytes.begin(), entering.bytes.end());
-    });
-    memories.write();
-    REQUIRE(pair.run(1, 0));
-    world.network.watch({});
-    std::fill(memories.target.begin(), memories.target.end(), std::byte());
-    std::copy_n(spoofer.port->address().bytes.begin(), 6,
-                reinterpret_cast<std::uint8_t*>(frame.data()) + 6);
-    world.network.inject(*spoofer.port, frame);
-    world.run_for(10ms);
-    CHECK(counter(right, Counter::wrong_source) == 1);
-    CHECK(memories.target[0] == std::byte());
-    CHECK(pair.b.connection->state() == ConnectionState::established);
-}
-
-TEST_CASE("R3.7: a key counts in its domain, for its peer, and for what it allows")
-{
-    struct Case {
-        const char* name;
-        std::function<std::uint32_t(Pair&, Memories&)> key;
-        Operation operation;
-        Status status;
-    };
-    const auto range_of = [](Memories& memories) {
-        RegisteredRange range;
-        range.start = reinterpret_cast<std::uintptr_t>(memories.target.data());
-        range.length = memories.target.size();
-        range.access = Access::all;
-        return range;
-    };
-    const Case cases[] = {
-        {"another domain",
-         [&](Pair& pair, Memories& memories) {
-             auto range = range_of(memories);
-             range.domain = pair.b.station->engine->new_domain();
-             return pair.b.station->engine->memory().add(range);
-         },
-         Operation::write, Status::remote_access},
-        {"another peer",
-         [&](Pair& pair, Memories& memories) {
-             auto range = range_of(memories);
-             range.domain = pair.b.domain;
-             range.only = address_of(99);
-             return pair.b.station->engine->memory().add(range);
-         },
-         Operation::write, Status::remote_access},
-        {"read only",
-         [&](Pair& pair, Memories& memories) {
-             return pair.b.add_region(memories.target, Access::remote_read);
-         },
-         Operation::write, Status::remote_access},
-        {"write only",
-         [&](Pair& pair, Memories& memories) {
-             return pair.b.add_region(memories.target, Access::remote_write | Access::local_write);
-         },
-         Operation::read, Status::remote_access},
-        {"removed",
-         [&](Pair& pair, Memories& memories) {
-             const auto key = pair.b.add_region(memories.target);
-             pair.b.station->engine->memory().remove(key);
-             return key;
-         },
-         Operation::write, Status::remote_access},
-        {"allowed",
-         [&](Pair& pair, Memories& memories) {
-             auto range = range_of(memories);
-             range.domain = pair.b.domain;
-             range.only = pair.a.station->port->address();
-             return pair.b.station->engine->memory().add(range);
-         },
-         Operation::write, Status::success},
-    };
-    for (const auto& one : cases) {
-        INFO(one.name);
-        World world(1);
-        auto& left = world.add();
-        auto& right = world.add();
-        Pair pair(world, left, right);
-        Memories memories(pair);
-        const auto key = one.key(pair, memories);
-        REQUIRE(pair.a.post({.id = 1,
-                             .operation = one.operation,
-                             .segments = std::span(&memories.from, 1),
-                             .remote = remote(memories.target, key)}) == std::errc());
-        REQUIRE(pair.run(1, 0));
-        CHECK(pair.a.completions[0].status == one.status);
-        if (one.status != Status::success)
-            CHECK(memories.target[0] == std::byte());
-    }
-}
-
-TEST_CASE("R3.8: addresses and lengths that overflow or leave the range are refused")
-{
-    struct Case {
-        std::int64_t start;
-        std::uint32_t length;
-    };
-    constexpr std::uint32_t size = 20'000;
-    for (const auto& one : {Case{1, size}, Case{-1, 100}, Case{size, 1}, Case{INT64_MIN, 100},
-                            Case{INT64_MAX, 100}, Case{size - 8, 9}})
-        for (const auto operation : {Operation::write, Operation::read}) {
-            INFO(one.start << " " << one.length);
-            World world(1);
-            auto& left = world.add();
-            auto& right = world.add();
-            Pair pair(world, left, right);
-            Memories memories(pair, size);
-            memories.from.length = one.length;
-            auto target = remote(memories.target, memories.target_key);
-            target.address += static_cast<std::uint64_t>(one.start);
-            REQUIRE(pair.a.post({.id = 1,
-                                 .operation = operation,
-                                 .segments = std::span(&memories.from, 1),
-                                 .remote = target}) == std::errc());
-            REQUIRE(pair.run(1, 0));
-            CHECK(pair.a.completions[0].status == Status::remote_access);
-        }
-}
-
-TEST_CASE("R3.8: local memory that is not registered, and atomics that are not aligned")
-{
-    World world(1);
-    auto& left = world.add();
-    auto& right = world.add();
-    Pair pair(world, left, right);
-    Memories memories(pair);
-    auto piece = memories.from;
-    piece.length = 8;
-    auto target = remote(memories.target, memories.target_key);
-    target.address |= 1;
-    REQUIRE(pair.a.post({.id = 1,
-                         .operation = Operation::fetch_add,
-                         .segments = std::span(&piece, 1),
-                         .remote = target,
-                         .operand = 1}) == std::errc());
-    REQUIRE(pair.run(1, 0));
-    CHECK(pair.a.completions[0].status == Status::remote_invalid);
-
-    pair.reconnect({}, 8);
-    memories.from.key ^= 1;
-    memories.write();
-    REQUIRE(pair.run(2, 0));
-    CHECK(pair.a.completions[1].status == Status::local_protection);
-}
-
 TEST_CASE("R3.10: a connection outlives a smaller MTU and a link that is down for a while")
 {
-    World world(1);
-    auto& left = world.add();
-    auto& right = world.add();
-    Pair pair(world, left, right);
+    Joined joined;
+    auto& [world, left, right, pair] = joined;
     Memories memories(pair);
     memories.write();
     world.run_for(1us);
@@ -635,88 +411,4 @@ TEST_CASE("R3.10: a connection outlives a smaller MTU and a link that is down fo
     REQUIRE(pair.run(2, 0));
     CHECK(pair.a.completions[1].status == Status::success);
     CHECK(memories.target == memories.source);
-}
-
-TEST_CASE("Connection: pages that are missing at either end only take time")
-{
-    for (const auto operation : {Operation::write, Operation::read, Operation::send}) {
-        SimulatedPager::Config pages;
-        pages.shortest = 2ms;
-        pages.longest = 10ms;
-        World world(1);
-        auto& left = world.add({}, {}, pages);
-        auto& right = world.add({}, {}, pages);
-        Pair pair(world, left, right);
-        constexpr std::size_t size = 1 << 16;
-        auto source = pattern(size);
-        std::vector<std::byte> target(size);
-        left.pager.track(source);
-        left.pager.track(target);
-        right.pager.track(target);
-        right.pager.track(source);
-        auto& reads_from = operation == Operation::read ? pair.b : pair.a;
-        auto& writes_to = operation == Operation::read ? pair.a : pair.b;
-        const auto source_key = reads_from.add_region(source, Access::all, true);
-        const auto target_key = writes_to.add_region(target, Access::all, true);
-        const auto from = segment(source, source_key);
-        const auto to = segment(target, target_key);
-        const bool reads = operation == Operation::read;
-        if (operation == Operation::send)
-            REQUIRE(pair.b.receive(1, std::span(&to, 1)) == std::errc());
-        REQUIRE(pair.a.post({.id = 1,
-                             .operation = operation,
-                             .segments = std::span(reads ? &to : &from, 1),
-                             .remote = reads ? remote(source, source_key)
-                                             : remote(target, target_key)}) == std::errc());
-        REQUIRE(pair.run(1, 0));
-        CHECK(pair.a.completions[0].status == Status::success);
-        CHECK(target == source);
-        CHECK(counter(left, Counter::retransmitted) == 0);
-        CHECK(counter(right, Counter::retransmitted) == 0);
-        CHECK(left.pager.counters().absent_touched == 0);
-        CHECK(right.pager.counters().absent_touched == 0);
-        CHECK(counter(left, Counter::faults) != 0);
-        CHECK(counter(right, Counter::faults) != 0);
-    }
-}
-
-TEST_CASE("Connection: a page that cannot be had ends the request, at whichever end it is")
-{
-    using Page = SimulatedPager::Page;
-    for (const auto page : {Page::unmapped, Page::unanswered})
-        for (const auto operation : {Operation::write, Operation::read})
-            for (const bool at_source : {true, false}) {
-                INFO("operation " << to_string(operation) << ", at source " << at_source);
-                World world(1);
-                auto& left = world.add();
-                auto& right = world.add();
-                Pair pair(world, left, right);
-                constexpr std::size_t size = 1 << 14;
-                auto source = pattern(size);
-                std::vector<std::byte> target(size);
-                const bool reads = operation == Operation::read;
-                auto& reads_from = reads ? pair.b : pair.a;
-                auto& writes_to = reads ? pair.a : pair.b;
-                auto& bad = at_source ? source : target;
-                auto& pager = (at_source ? reads_from : writes_to).station->pager;
-                pager.track(bad);
-                pager.set(bad, page);
-                const auto source_key = reads_from.add_region(source, Access::all, true);
-                const auto target_key = writes_to.add_region(target, Access::all, true);
-                const auto from = segment(source, source_key);
-                const auto to = segment(target, target_key);
-                REQUIRE(pair.a.post({.id = 1,
-                                     .operation = operation,
-                                     .segments = std::span(reads ? &to : &from, 1),
-                                     .remote = reads ? remote(source, source_key)
-                                                     : remote(target, target_key)}) == std::errc());
-                REQUIRE(pair.run(1, 0, 6s));
-                const bool local = at_source != reads;
-                CHECK(pair.a.completions[0].status ==
-                      (local ? Status::local_fault : Status::remote_fault));
-                REQUIRE(world.run(
-                    [&] { return pair.b.connection->state() != ConnectionState::established; },
-                    1s));
-                CHECK(pager.pending() == 0);
-            }
 }

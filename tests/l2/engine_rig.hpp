@@ -199,4 +199,58 @@ inline RemoteMemory remote(std::span<const std::byte> memory, std::uint32_t key)
     return {reinterpret_cast<std::uintptr_t>(memory.data()), key};
 }
 
+/// Two machines that are joined, with what most tests need. Use: `auto& [world, left, right, pair]
+/// = joined`.
+struct Joined {
+    World world{1};
+    Station& left = world.add();
+    Station& right = world.add();
+    Pair pair{world, left, right};
+};
+
+inline std::uint64_t counter(const Station& station, Counter which)
+{
+    return station.engine->counters()[which];
+}
+
+inline wire::Frame parsed(std::span<const std::byte> bytes)
+{
+    wire::Frame frame;
+    REQUIRE(wire::parse(bytes, 0x88b5, frame) == wire::Verdict::good);
+    return frame;
+}
+
+inline SendRequest write_of(std::span<const Segment> from, const RemoteMemory& to,
+                            std::uint64_t id = 1)
+{
+    return {.id = id, .operation = Operation::write, .segments = from, .remote = to};
+}
+
+/// A pair with a piece of memory at each end.
+struct Memories {
+    explicit Memories(Pair& pair_, std::size_t size = 20'000)
+        : pair(pair_), source(pattern(size)), target(size), source_key(pair.a.add_region(source)),
+          target_key(pair.b.add_region(target)), from(segment(source, source_key)),
+          to(segment(target, target_key))
+    {
+    }
+    void write()
+    {
+        REQUIRE(pair.a.post(write_of(std::span(&from, 1), remote(target, target_key))) ==
+                std::errc());
+    }
+    Pair& pair;
+    std::vector<std::byte> source, target;
+    std::uint32_t source_key, target_key;
+    Segment from, to;
+};
+
+inline DeviceOptions with_secret(std::uint8_t first = 1)
+{
+    DeviceOptions options;
+    options.secret.assign(32, std::byte{7});
+    options.secret[0] = std::byte{first};
+    return options;
+}
+
 } // namespace p2prdma::l2::rig

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "lib/l2/crc32c.hpp"
 #include "lib/l2/wire.hpp"
+#include "tests/unit/temporary_directory.hpp"
 #include "tools/p2prdma/capture_file.hpp"
 #include "tools/p2prdma/failure.hpp"
 #include "tools/p2prdma/interrupt.hpp"
@@ -28,21 +29,6 @@ using Catch::Matchers::ContainsSubstring;
 namespace fs = std::filesystem;
 
 namespace {
-
-class Directory {
-public:
-    Directory()
-    {
-        std::string name = fs::temp_directory_path() / "p2prdma-test-XXXXXX";
-        REQUIRE(::mkdtemp(name.data()));
-        path_ = name;
-    }
-    ~Directory() { fs::remove_all(path_); }
-    std::string operator/(const char* name) const { return path_ / name; }
-
-private:
-    fs::path path_;
-};
 
 void write_file(const std::string& path, const std::string& text, mode_t mode)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "p2prdma/error.hpp"
 #include "p2prdma/version.hpp"
+#include "tests/unit/temporary_directory.hpp"
 #include "tools/p2prdma/commands.hpp"
 #include "tools/p2prdma/describe.hpp"
 #include "tools/p2prdma/digest.hpp"
@@ -29,26 +30,6 @@ using Catch::Matchers::ContainsSubstring;
 namespace fs = std::filesystem;
 
 namespace {
-
-class Directory {
-public:
-    Directory()
-    {
-        std::string name = fs::temp_directory_path() / "p2prdma-test-XXXXXX";
-        REQUIRE(::mkdtemp(name.data()));
-        path_ = name;
-    }
-    ~Directory() { fs::remove_all(path_); }
-
-    std::string operator/(const char* name) const { return path_ / name; }
-    std::size_t files() const
-    {
-        return static_cast<std::size_t>(std::distance(fs::directory_iterator(path_), {}));
-    }
-
-private:
-    fs::path path_;
-};
 
 struct Waiting {
     explicit Waiting(std::chrono::milliseconds limit = std::chrono::seconds(20))
