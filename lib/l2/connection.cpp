@@ -65,6 +65,7 @@ void Connection::establish(Time now)
     out.first_psn = handshake_.local().psn;
     out.frame_bytes = context_.port.frame_limit();
     out.retries = setup_.options.retries;
+    out.patience = context_.options.dead_after;
     out.rnr_retries = setup_.options.rnr_retries;
     sending_.emplace(out);
     ReceiveWindow::Config in;

@@ -131,11 +131,14 @@ SendWindow::Next SendWindow::loss_timer(Time now) noexcept
 /// One frame tells as much as all: what is acknowledged then shows which others are lost.
 SendWindow::Next SendWindow::time_out(Time now) noexcept
 {
-    if (timeouts_ >= config_.retries) {
+    if (timeouts_ == 0)
+        silent_since_ = now;
+    // A link that is down for a moment takes longer than the first few timeouts.
+    if (timeouts_ >= config_.retries && now - silent_since_ >= config_.patience) {
         failure_ = Failure::retry_exceeded;
         return Next::nothing;
     }
-    ++timeouts_;
+    timeouts_ = static_cast<std::uint8_t>(std::min(timeouts_ + 1, 255));
     ++counters_.timeouts;
     tail_probed_ = true;
     congestion_.timed_out();

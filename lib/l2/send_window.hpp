@@ -26,7 +26,8 @@ public:
         std::uint32_t frames = 1024;            ///< at most so many under way
         std::uint32_t frame_bytes = 1514;       ///< of a full frame; for congestion control
         std::uint32_t peer_buffer = 256 * 1024; ///< bytes: the peer's ReceiveWindow buffer_limit
-        std::uint8_t retries = 7;
+        std::uint8_t retries = 7;               ///< timeouts in a row, and so long:
+        Time patience{};              ///< silence during which it goes on trying all the same
         std::uint8_t rnr_retries = 7; ///< 7: for ever
         Time min_timeout = std::chrono::milliseconds(1);
         Time max_timeout = std::chrono::milliseconds(500);
@@ -128,6 +129,7 @@ private:
     Counters counters_;
     Time timer_at_ = never;    ///< something must have been heard by then; idle: memory is freed
     Time not_ready_until_{};   ///< 0: it is ready
+    Time silent_since_{};      ///< if timeouts_ is not 0
     Time told_all_at_ = never; ///< the peer went on then, having told what it holds
     std::uint32_t peer_frames_ = 0; ///< that the peer can hold beyond a gap
     std::uint32_t careful_ = 0;     ///< frames until one need not reckon with gaps any more

@@ -111,6 +111,23 @@ TEST_CASE("SendWindow: a peer that is silent is given up, and in bounded time")
     CHECK(window.counters().tail_probes == 1);
 }
 
+TEST_CASE(
+    "R3.10: SendWindow: a silence shorter than its patience is survived, whatever the retries")
+{
+    SendWindow window({.retries = 2, .patience = milliseconds(3000)});
+    REQUIRE(window.next(Time::zero(), true, 64) == SendWindow::Next::fresh);
+    (void)window.sent({}, 64, Time::zero());
+    Time now{};
+    while (window.failure() == SendWindow::Failure::none) {
+        REQUIRE(now < milliseconds(4000));
+        now = window.deadline();
+        if (window.next(now, false, 0) == SendWindow::Next::again)
+            (void)window.frame_again(now);
+    }
+    CHECK(now >= milliseconds(3000));
+    CHECK(window.counters().timeouts < 20); // it does not flood a peer that cannot hear
+}
+
 TEST_CASE("SendWindow: idle it has no memory after a while; both halves stay small")
 {
     SendWindow window({});

@@ -19,7 +19,8 @@ struct QueuePairOptions {
     std::uint32_t send_entries = 128;
     std::uint32_t receive_entries = 128;
     std::uint8_t max_reads = 16;  ///< reads and atomics under way, each way
-    std::uint8_t retries = 7;     ///< timeouts in a row without a sign from the peer
+    std::uint8_t retries = 7;     ///< timeouts in a row without a sign from the peer; it is not
+                                  ///< given up before DeviceOptions::dead_after
     std::uint8_t rnr_retries = 7; ///< 7: for ever
 };
 
