@@ -15,7 +15,7 @@ std::size_t CompletionQueue::poll(std::span<Completion> completions) noexcept
 {
     const std::lock_guard lock(state_->device->mutex);
     if (state_->ring.size() == 0)
-        (void)state_->device->progress();
+        (void)state_->device->look();
     return state_->ring.pop(completions);
 }
 
@@ -44,6 +44,8 @@ std::size_t CompletionQueue::wait(std::span<Completion> completions,
             return false;
         });
     ring.disarm();
+    if (state_->device->engine.has_to_send())
+        state_->device->kick(); // who sleeps may not come back soon
     return ring.pop(completions);
 }
 

@@ -12,6 +12,8 @@ class DeviceMutex {
 public:
     void lock()
     {
+        if (mutex_.try_lock())
+            return;
         waiting_.fetch_add(1, std::memory_order_relaxed);
         mutex_.lock();
         waiting_.fetch_sub(1, std::memory_order_relaxed);

@@ -23,8 +23,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Time attended_for = 2ms; ///< after a poll or a wait
-constexpr Time longest_wait = 5ms; ///< of one who waits, as others may take what he waits for
+constexpr unsigned looks_at_time = 8; ///< of so many idle ones, one looks at the clock
+constexpr Time attended_for = 2ms;    ///< after a poll or a wait
+constexpr Time longest_wait = 5ms;    ///< of one who waits, as others may take what he waits for
 
 /// Numbers and keys of two devices on one address would not be told apart: each would deny the
 /// connections of the other.
@@ -136,6 +137,14 @@ bool Device::State::progress() noexcept
     const auto time = now();
     attended_until_ = time + attended_for;
     return engine.progress(time);
+}
+
+// To ask for the time costs as much as all else of a look that finds nothing.
+bool Device::State::look() noexcept
+{
+    if (!engine.has_frames() && ++idle_looks_ % looks_at_time != 0)
+        return false;
+    return progress();
 }
 
 void Device::State::kick() noexcept

@@ -37,6 +37,8 @@ struct Device::State {
     void kick() noexcept;
     /// Moves on once; whoever calls it attends to the device.
     bool progress() noexcept;
+    /// The same for one who polls: timers and pages wait for a few calls that find no frames.
+    bool look() noexcept;
     /// Who has polled sleeps now by means that are not ours: the thread attends at once.
     void leave_to_thread() noexcept;
     /// Moves on until `done()`, or the time is over; gives the lock away while it sleeps.
@@ -87,6 +89,7 @@ private:
     Time sleeps_until_ = Time::min(); ///< the thread; min: it is awake
     Time attended_until_ = Time::min();
     unsigned waiters_ = 0;
+    unsigned idle_looks_ = 0;
     bool stop_ = false;
     std::thread thread_;
 };

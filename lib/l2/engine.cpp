@@ -46,12 +46,16 @@ void Engine::activate(Connection& connection) noexcept
 bool Engine::progress(Time now)
 {
     now_ = now;
-    bool worked = receive(now);
+    bool worked = has_to_send() && serve(now); // left by the call before
+    worked = receive(now) || worked;
     worked = resolve(now) || worked;
     run_timers(now);
     if (now >= next_tick_)
         tick(now);
-    worked = serve(now) || worked;
+    // Who was just given a message may answer it: then the acknowledgement needs no frame of its
+    // own.
+    if (!std::exchange(context_.handed_over, false))
+        worked = serve(now) || worked;
     reap();
     return worked;
 }
@@ -62,12 +66,25 @@ void Engine::transmit(Time now)
     (void)serve(now);
 }
 
+bool Engine::has_frames() noexcept
+{
+    return has_to_send() || !context_.outbox.empty() || fetch();
+}
+
+bool Engine::fetch() noexcept
+{
+    if (fetched_ == 0)
+        fetched_ = context_.port.receive(frames_);
+    return fetched_ != 0;
+}
+
 bool Engine::receive(Time now)
 {
-    const auto count = context_.port.receive(frames_);
-    for (std::size_t i = 0; i < count; ++i)
-        take(frames_[i], now);
-    return count != 0;
+    if (!fetch())
+        return false;
+    for (const auto frame : std::span(frames_).first(std::exchange(fetched_, 0)))
+        take(frame, now);
+    return true;
 }
 
 bool Engine::resolve(Time now) noexcept

@@ -27,8 +27,12 @@ public:
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
 
-    /// Takes frames, pages and timers that have come, and sends. Whether there was work.
+    /// Takes frames, pages and timers that have come, and sends. Whether there was work. After
+    /// messages for the application, it leaves to the next call, or transmit(), what can wait.
     bool progress(Time now);
+    /// Whether frames have come or wait to be sent. If not, progress() would find timers and pages
+    /// at most.
+    [[nodiscard]] bool has_frames() noexcept;
     /// Sends only.
     void transmit(Time now);
     /// When progress() has work though no frame and no page comes.
@@ -77,6 +81,7 @@ private:
     };
 
     [[nodiscard]] bool receive(Time now);
+    [[nodiscard]] bool fetch() noexcept;
     [[nodiscard]] bool resolve(Time now) noexcept;
     void run_timers(Time now) noexcept;
     bool serve(Time now) noexcept;
@@ -121,6 +126,7 @@ private:
     std::vector<std::uint32_t> dying_; ///< numbers of connections without an owner
     std::map<MacAddress, PeerState> peers_;
     std::vector<std::span<const std::byte>> frames_;
+    std::size_t fetched_ = 0; ///< of frames_, not yet taken
     std::vector<Peer> offers_;
     std::array<std::uint8_t, 16> discovery_nonce_ = {};
     std::uint32_t discovered_service_ = 0;

@@ -114,6 +114,8 @@ std::size_t PacketSocket::send_batch(std::span<const Outgoing> frames) noexcept
             pieces_[i][piece] = {const_cast<std::byte*>(frame.pieces[piece].data()),
                                  frame.pieces[piece].size()};
     }
+    if (frames.size() == 1) // the shorter way into the kernel
+        return sendmsg(socket_.get(), &messages_[0].msg_hdr, MSG_DONTWAIT) < 0 ? 0 : 1;
     const auto count = sendmmsg(socket_.get(), messages_.data(),
                                 static_cast<unsigned>(frames.size()), MSG_DONTWAIT);
     return count < 0 ? 0 : static_cast<std::size_t>(count);

@@ -156,7 +156,7 @@ std::errc QueuePair::post_receive(const ReceiveRequest& request) noexcept
     auto& device = state_->device();
     const std::lock_guard lock(device.mutex);
     const auto error = device.engine.post_receive(*state_->connection, request);
-    if (device.engine.has_to_send())
+    if (state_->connection->has_news())
         device.kick();
     return error;
 }

@@ -55,6 +55,7 @@ struct QueuePairContext {
     SendRing::Pool send_pool;
     ReceiveRing::Pool receive_pool;
     ResponseRing::Pool response_pool;
+    bool handed_over = false; ///< a peer's message was given to the application
 };
 
 /// What makes a queue pair.

@@ -67,6 +67,7 @@ void Responder::complete(const wire::Frame* frame, Status status, std::uint32_t 
         completion.immediate = *frame->immediate;
     }
     receives_.pop();
+    context_.handed_over = context_.handed_over || frame != nullptr;
     if (completions_ != nullptr)
         completions_->push(completion, frame != nullptr && has(*frame, wire::solicited));
 }

@@ -73,3 +73,30 @@ TEST_CASE("Engine: connects, sends, writes, reads, and updates atomically")
     std::memcpy(&value, words.data(), sizeof value);
     CHECK(value == 100);
 }
+
+TEST_CASE("Engine: an answer that follows at once carries the acknowledgement")
+{
+    auto joined = std::make_unique<Joined>();
+    auto& [world, left, right, pair] = *joined;
+    auto memory = pattern(64);
+    const auto here = segment(memory, pair.a.add_region(memory));
+    const auto there = segment(memory, pair.b.add_region(memory));
+    constexpr std::uint64_t rounds = 100;
+    for (std::uint64_t i = 0; i <= rounds; ++i) {
+        REQUIRE(pair.a.receive(i, std::span(&here, 1)) == std::errc());
+        REQUIRE(pair.b.receive(i, std::span(&there, 1)) == std::errc());
+    }
+    const auto before = counter(left, Counter::frames_sent) + counter(right, Counter::frames_sent);
+    for (std::size_t i = 1; i <= rounds; ++i) {
+        REQUIRE(pair.a.post({.segments = std::span(&here, 1), .signalled = false}) == std::errc());
+        REQUIRE(world.run([&] { return pair.b.poll() >= i; }));
+        REQUIRE(pair.b.post({.segments = std::span(&there, 1), .signalled = false}) == std::errc());
+        REQUIRE(world.run([&] { return pair.a.poll() >= i; }));
+    }
+    world.run_for(1s); // without an answer, it goes by itself
+    const auto frames = counter(left, Counter::frames_sent) + counter(right, Counter::frames_sent);
+    CHECK(frames - before <= 2 * rounds + 8);
+    CHECK(pair.a.connection->idle());
+    CHECK(pair.b.connection->idle());
+    CHECK(counter(left, Counter::retransmitted) + counter(right, Counter::retransmitted) == 0);
+}
