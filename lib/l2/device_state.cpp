@@ -105,6 +105,7 @@ Device::State::State(std::string interface_, const DeviceOptions& options_)
       pager(pager_config(options)), engine(*port, pager, options, random_number),
       epoll(epoll_of(port->fd(), pager.fd()))
 {
+    alarm_.open();
     if (options.progress == Progress::caller)
         return;
     wake_.open();
@@ -149,10 +150,23 @@ bool Device::State::look() noexcept
 
 void Device::State::kick() noexcept
 {
-    const auto time = now();
-    engine.transmit(time);
-    if (!is_attended(time) && engine.deadline() < sleeps_until_)
-        wake_.ring();
+    engine.transmit(now());
+    mind_timers();
+}
+
+void Device::State::mind_timers() noexcept
+{
+    const auto due = engine.deadline();
+    if (sleepers_ == nullptr ? due < sleeps_until_ : due < sleepers_wake())
+        (sleepers_ == nullptr ? wake_ : alarm_).ring();
+}
+
+Time Device::State::sleepers_wake() const noexcept
+{
+    auto earliest = Time::max();
+    for (const auto* sleeper = sleepers_; sleeper != nullptr; sleeper = sleeper->next)
+        earliest = std::min(earliest, sleeper->until);
+    return earliest;
 }
 
 void Device::State::leave_to_thread() noexcept
@@ -162,15 +176,27 @@ void Device::State::leave_to_thread() noexcept
         wake_.ring();
 }
 
-void Device::State::sleep(Lock& lock, Time until, int event) noexcept
+void Device::State::sleep(Lock& lock, Time until, int event, int alarm) noexcept
 {
-    const auto limit = event < 0 ? now() + longest_wait : until;
-    const auto time = until_then(std::min({until, limit, engine.deadline()}));
-    std::array<pollfd, 3> fds = {
-        {{port->fd(), POLLIN, 0}, {pager.fd(), POLLIN, 0}, {event, POLLIN, 0}}};
+    const auto time = until_then(until);
+    std::array<pollfd, 4> fds = {
+        {{port->fd(), POLLIN, 0}, {pager.fd(), POLLIN, 0}, {event, POLLIN, 0}, {alarm, POLLIN, 0}}};
     lock.unlock();
     ::ppoll(fds.data(), fds.size(), &time, nullptr);
     lock.lock();
+}
+
+void Device::State::wait(Lock& lock, Time until, int event) noexcept
+{
+    const auto limit = event < 0 ? now() + longest_wait : until;
+    Sleeper sleeper{std::min({until, limit, engine.deadline()}), sleepers_};
+    sleepers_ = &sleeper;
+    sleep(lock, sleeper.until, event, alarm_.fd());
+    alarm_.clear();
+    auto** link = &sleepers_;
+    while (*link != &sleeper)
+        link = &(*link)->next;
+    *link = sleeper.next;
 }
 
 void Device::State::sleep_while_attended(Lock& lock) noexcept
@@ -187,7 +213,10 @@ void Device::State::run() noexcept
     Lock lock(mutex);
     while (!stop_) {
         wake_.clear();
-        if (is_attended(now())) {
+        const bool polled = now() < attended_until_;
+        if (polled || sleepers_ != nullptr) {
+            if (!polled)
+                mind_timers(); // of those that came by polls which have ended
             sleep_while_attended(lock);
             continue;
         }
@@ -196,7 +225,7 @@ void Device::State::run() noexcept
             continue;
         }
         sleeps_until_ = engine.deadline();
-        sleep(lock, sleeps_until_, wake_.fd());
+        sleep(lock, sleeps_until_, wake_.fd(), -1);
         sleeps_until_ = Time::min();
     }
 }

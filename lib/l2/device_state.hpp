@@ -35,6 +35,8 @@ struct Device::State {
 
     /// After something was posted: sends it, and sees to it that timers are looked after.
     void kick() noexcept;
+    /// The next timer may have come nearer: whoever sleeps and attends must wake in time for it.
+    void mind_timers() noexcept;
     /// Moves on once; whoever calls it attends to the device.
     bool progress() noexcept;
     /// The same for one who polls: timers and pages wait for a few calls that find no frames.
@@ -46,14 +48,14 @@ struct Device::State {
     template <class Done>
     bool drive(Lock& lock, Clock::time_point until, int event, Done&& done)
     {
-        const Waiter waiter(*this);
         for (;;) {
             (void)progress();
-            if (done())
-                return true;
-            if (Clock::now() >= until)
-                return false;
-            sleep(lock, until.time_since_epoch(), event);
+            const bool is_done = done();
+            if (is_done || Clock::now() >= until) {
+                mind_timers(); // others may still sleep
+                return is_done;
+            }
+            wait(lock, until.time_since_epoch(), event);
         }
     }
     /// \throws Error  a bridge leads to here, and neither secret nor trust makes up for it
@@ -69,26 +71,23 @@ struct Device::State {
     UniqueFd epoll; ///< of port and pager
 
 private:
-    struct Waiter {
-        explicit Waiter(State& state_) : state(state_) { ++state.waiters_; }
-        ~Waiter() { --state.waiters_; }
-        Waiter(const Waiter&) = delete;
-        Waiter& operator=(const Waiter&) = delete;
-        State& state;
+    /// Somebody who sleeps in wait(), on his own stack.
+    struct Sleeper {
+        Time until;
+        Sleeper* next;
     };
 
     void run() noexcept;
-    void sleep(Lock& lock, Time until, int event) noexcept;
+    void sleep(Lock& lock, Time until, int event, int alarm) noexcept;
+    void wait(Lock& lock, Time until, int event) noexcept;
     void sleep_while_attended(Lock& lock) noexcept;
-    [[nodiscard]] bool is_attended(Time now) const noexcept
-    {
-        return waiters_ != 0 || now < attended_until_;
-    }
+    [[nodiscard]] Time sleepers_wake() const noexcept;
 
-    UniqueEvent wake_;
+    UniqueEvent wake_;                ///< the thread
+    UniqueEvent alarm_;               ///< those in wait()
     Time sleeps_until_ = Time::min(); ///< the thread; min: it is awake
     Time attended_until_ = Time::min();
-    unsigned waiters_ = 0;
+    Sleeper* sleepers_ = nullptr;
     unsigned idle_looks_ = 0;
     bool stop_ = false;
     std::thread thread_;

@@ -3,6 +3,8 @@
 #include "p2prdma/l2.hpp"
 #include "tests/l2/veth.hpp"
 
+#include <algorithm>
+#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <cstring>
 #include <future>
@@ -180,6 +182,49 @@ TEST_CASE("Device: only calls move it on, if so asked")
     }
     CHECK(one.status == Status::success);
     CHECK(target == source);
+}
+
+TEST_CASE(
+    "Device: a lost frame is repaired soon although a thread sleeps that waits for something else")
+{
+    DeviceOptions options;
+    options.lose = 0.2;
+    Hosts hosts(options);
+    auto memory = random_bytes(64);
+    const Region region(hosts.left.domain, memory, Access::local_read);
+    const Region target(hosts.right.domain, memory, Access::all);
+    CompletionQueue idle(hosts.left.device, 16);
+    std::atomic<bool> stop = false;
+    auto sleeper = std::async(std::launch::async, [&] {
+        Completion none;
+        while (!stop)
+            CHECK(idle.wait(std::span(&none, 1), std::chrono::steady_clock::now() + 500ms) == 0);
+    });
+    const auto from = segment_of(memory, region);
+    auto& queue = hosts.left.queue;
+    std::vector<std::chrono::steady_clock::duration> times;
+    for (std::uint64_t i = 0; i < 25; ++i) {
+        std::this_thread::sleep_for(60ms); // no timer of the one before is left to wake anybody
+        const auto start = std::chrono::steady_clock::now();
+        queue.arm();
+        REQUIRE(hosts.client->post_send({.id = i,
+                                         .operation = Operation::write,
+                                         .segments = std::span(&from, 1),
+                                         .remote = remote_of(memory, target)}) == std::errc());
+        std::array<Completion, 1> done;
+        while (queue.poll(done) == 0) {
+            queue.arm();
+            pollfd fd = {queue.fd(), POLLIN, 0};
+            REQUIRE(::poll(&fd, 1, 10'000) == 1);
+        }
+        CHECK(done[0].status == Status::success);
+        times.push_back(std::chrono::steady_clock::now() - start);
+    }
+    stop = true;
+    sleeper.get();
+    // Who looked at the device only at its next tick would take tens of milliseconds for each loss.
+    std::sort(times.begin(), times.end());
+    CHECK(times[times.size() * 9 / 10] < 20ms);
 }
 
 TEST_CASE("Device: who serves what is found, and who does not is refused")
