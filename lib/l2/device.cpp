@@ -73,7 +73,8 @@ bool Device::progress() noexcept
 
 int Device::fd() const noexcept
 {
-    return state_->epoll.get();
+    const std::lock_guard lock(state_->mutex);
+    return state_->watch();
 }
 
 std::chrono::steady_clock::time_point Device::due() const noexcept

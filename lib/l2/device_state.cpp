@@ -78,18 +78,6 @@ std::uint64_t random_number()
     return number;
 }
 
-UniqueFd epoll_of(int first, int second)
-{
-    UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
-    for (const int fd : {first, second}) {
-        epoll_event event = {};
-        event.events = EPOLLIN;
-        if (fd >= 0 && ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) != 0)
-            throw Error({errno, std::system_category()}, "cannot watch the port");
-    }
-    return epoll;
-}
-
 timespec until_then(Time time) noexcept
 {
     const auto left = std::max(time - Device::State::now(), Time::zero());
@@ -102,8 +90,7 @@ timespec until_then(Time time) noexcept
 Device::State::State(std::string interface_, const DeviceOptions& options_)
     : interface(std::move(interface_)), options(checked(options_)),
       claim(claim_interface(interface, options)), port(open_port(interface, options)),
-      pager(pager_config(options)), engine(*port, pager, options, random_number),
-      epoll(epoll_of(port->fd(), pager.fd()))
+      pager(pager_config(options)), engine(*port, pager, options, random_number)
 {
     alarm_.open();
     if (options.progress == Progress::caller)
@@ -122,6 +109,21 @@ Device::State::~State()
         wake_.ring();
     }
     thread_.join();
+}
+
+int Device::State::watch() noexcept
+{
+    if (epoll_)
+        return epoll_.get();
+    UniqueFd made(::epoll_create1(EPOLL_CLOEXEC));
+    for (const int fd : {port->fd(), pager.fd()}) {
+        epoll_event event = {};
+        event.events = EPOLLIN;
+        if (fd >= 0 && ::epoll_ctl(made.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+            return -1;
+    }
+    epoll_ = std::move(made);
+    return epoll_.get();
 }
 
 void Device::State::check_segment() const

@@ -58,6 +58,8 @@ struct Device::State {
             wait(lock, until.time_since_epoch(), event);
         }
     }
+    /// A descriptor of port and pager, both at once; -1: there is none left.
+    [[nodiscard]] int watch() noexcept;
     /// \throws Error  a bridge leads to here, and neither secret nor trust makes up for it
     void check_segment() const;
 
@@ -68,7 +70,6 @@ struct Device::State {
     const std::unique_ptr<Port> port;
     ProcessPager pager;
     Engine engine;
-    UniqueFd epoll; ///< of port and pager
 
 private:
     /// Somebody who sleeps in wait(), on his own stack.
@@ -83,8 +84,9 @@ private:
     void sleep_while_attended(Lock& lock) noexcept;
     [[nodiscard]] Time sleepers_wake() const noexcept;
 
-    UniqueEvent wake_;                ///< the thread
-    UniqueEvent alarm_;               ///< those in wait()
+    UniqueFd epoll_;    ///< of watch(), from the first call on: it makes each frame dearer
+    UniqueEvent wake_;  ///< the thread
+    UniqueEvent alarm_; ///< those in wait()
     Time sleeps_until_ = Time::min(); ///< the thread; min: it is awake
     Time attended_until_ = Time::min();
     Sleeper* sleepers_ = nullptr;

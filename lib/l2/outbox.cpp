@@ -10,18 +10,6 @@
 #include <new>
 
 namespace p2prdma::l2 {
-namespace {
-
-std::size_t bytes_of(const Outgoing& frame) noexcept
-{
-    std::size_t bytes = 0;
-    for (std::size_t i = 0; i < frame.count; ++i)
-        bytes += frame.pieces[i].size();
-    return bytes;
-}
-
-} // namespace
-
 Outbox::Outbox(Port& port, Counters& counters, const DeviceOptions& options)
     : port_(port), counters_(counters), ether_type_(options.ether_type), vlan_(options.vlan),
       source_(port.address()), slots_(port.batch()), frames_(port.batch())
@@ -53,7 +41,9 @@ void Outbox::push(wire::Frame& head, const Payload& payload, Sealer* sealer) noe
         frame.pieces[frame.count++] = payload.pieces[i];
     finish(slot, frame, vlan_ ? 18 : 14, sealer);
     counters_.add(Counter::frames_sent);
-    counters_.add(Counter::bytes_sent, bytes_of(frame));
+    const auto bytes = size + payload.bytes + frame.pieces[frame.count - 1].size();
+    counters_.add(Counter::bytes_sent, bytes);
+    bytes_ += bytes;
     ++count_;
 }
 
@@ -126,7 +116,7 @@ bool Outbox::flush() noexcept
             return false;
         }
     }
-    count_ = sent_ = kept_ = 0;
+    count_ = sent_ = kept_ = bytes_ = 0;
     blocked_ = false;
     return true;
 }

@@ -38,7 +38,10 @@ public:
     Outbox(Port& port, Counters& counters, const DeviceOptions& options);
 
     /// Nothing can be added before the next flush() that succeeds.
-    [[nodiscard]] bool full() const noexcept { return blocked_ || count_ == frames_.size(); }
+    [[nodiscard]] bool full() const noexcept
+    {
+        return blocked_ || count_ == frames_.size() || bytes_ >= near_bytes;
+    }
     [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
     /// Room for the next frame's payload, where it must be copied; empty: no memory.
     [[nodiscard]] std::span<std::byte> staging(std::size_t bytes) noexcept;
@@ -49,6 +52,9 @@ public:
     bool flush() noexcept;
 
 private:
+    /// What a CRC was just made of is still near the processor when the kernel copies it.
+    static constexpr std::size_t near_bytes = std::size_t{128} * 1024;
+
     struct Slot {
         std::array<std::byte, wire::max_prefix> prefix;
         std::array<std::byte, wire::seal_size + wire::crc_size> suffix;
@@ -67,7 +73,7 @@ private:
     MacAddress source_;
     std::vector<Slot> slots_;
     std::vector<Outgoing> frames_;
-    std::size_t count_ = 0, sent_ = 0, kept_ = 0;
+    std::size_t count_ = 0, sent_ = 0, kept_ = 0, bytes_ = 0;
     bool blocked_ = false;
 };
 

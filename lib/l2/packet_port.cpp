@@ -7,7 +7,7 @@ namespace p2prdma::l2 {
 namespace {
 
 constexpr std::size_t cached =
-    std::size_t{1024} * 1024; // bytes of buffers that stay near the processor
+    std::size_t{256} * 1024; // bytes of buffers that stay near the processor
 constexpr std::size_t line = 64;
 
 } // namespace
@@ -22,7 +22,7 @@ PacketPort::PacketPort(Interface interface, const FrameFilter& filter, std::uint
 void PacketPort::make_buffers()
 {
     const std::size_t size = (frame_limit() + line - 1) / line * line;
-    const auto count = std::clamp<std::size_t>(cached / size, 8, PacketSocket::batch);
+    const auto count = std::clamp<std::size_t>(cached / size, 4, PacketSocket::batch);
     auto buffers = std::make_unique_for_overwrite<std::byte[]>(size * count);
     pieces_.resize(count);
     messages_.assign(count, {});

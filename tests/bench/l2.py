@@ -95,9 +95,9 @@ def half_round_trip(a, b, polling):
     return report["round_trip_us"]["p50"] / 2
 
 
-def bounds(seconds):
+def bounds(mtu, seconds):
     """What l2_raw measures of each kind of socket without a protocol, by its own names."""
-    done = subprocess.run([RAW, "1", str(seconds / 4)], check=True, timeout=120, capture_output=True,
+    done = subprocess.run([RAW, "1", str(seconds / 4), str(mtu)], check=True, timeout=120, capture_output=True,
                           text=True)
     return json.loads(done.stdout)
 
@@ -189,7 +189,7 @@ LOSS_ROWS = [Row("goodput at 0.1 % loss", "0.1 %", "ours", 0.9, 0.9),
 def bandwidths(mtu, rounds, seconds):
     with Segment(mtu=mtu) as (a, b):
         ways = {"ours": (bandwidth, a, b, seconds), "tcp": (iperf, a, b, seconds)}
-        ways["raw"] = (bounds, seconds)
+        ways["raw"] = (bounds, mtu, seconds)
         if mtu == 1500:
             ways["tcp without offloads"] = (iperf_without_offloads, a, b, seconds)
         figures = take_turns(ways, rounds)

@@ -58,25 +58,28 @@ public:
 
 using Pipes = std::array<std::unique_ptr<Pipe>, 2>;
 
-/// Frames on a port: a header and a payload from the application's memory.
+/// Frames on a port: a header and a payload from the application's memory, and into it.
 class PortPipe final : public Pipe {
 public:
-    /// \param size  bytes behind the Ethernet header
+    /// \param size    bytes behind the Ethernet header
+    /// \param memory  bytes of the application's memory, which frames come from and go to, place
+    ///                after place; 0: one frame's, and what comes stays where the port put it
     PortPipe(std::unique_ptr<p2prdma::l2::Port> port, const p2prdma::l2::MacAddress& to,
-             std::size_t size)
-        : port_(std::move(port)), memory_(size)
+             std::size_t size, std::size_t memory)
+        : port_(std::move(port)), size_(size), memory_(std::max(memory, size)), copies_(memory > 0)
     {
         std::memcpy(header_.data(), to.bytes.data(), 6);
         std::memcpy(header_.data() + 6, port_->address().bytes.data(), 6);
         header_[12] = std::byte{0x88};
         header_[13] = std::byte{0xb5};
-        frames_.fill({.pieces = {header_, memory_}, .count = 2});
         const std::size_t shortest = std::min<std::size_t>(size, 46);
         credit_ = {.pieces = {header_, std::span(memory_).first(shortest)}, .count = 2};
     }
 
     std::size_t send(std::size_t count) override
     {
+        for (auto& frame : std::span(frames_).first(count))
+            frame = {.pieces = {header_, next_place()}, .count = 2};
         return port_->send(std::span(frames_).first(count));
     }
     void send_credit() override
@@ -84,14 +87,32 @@ public:
         while (port_->send({&credit_, 1}) == 0)
             continue;
     }
-    std::size_t receive() override { return port_->receive(received_); }
+    std::size_t receive() override
+    {
+        const auto count = port_->receive(received_);
+        if (copies_)
+            for (const auto frame : std::span(received_).first(count))
+                std::memcpy(next_place().data(), frame.data() + header_.size(),
+                            std::min(frame.size() - header_.size(), size_));
+        return count;
+    }
     [[nodiscard]] int fd() const override { return port_->fd(); }
-    [[nodiscard]] std::size_t payload() const override { return memory_.size(); }
+    [[nodiscard]] std::size_t payload() const override { return size_; }
 
 private:
+    std::span<std::byte> next_place()
+    {
+        const auto place = next_;
+        next_ = next_ + 2 * size_ > memory_.size() ? 0 : next_ + size_;
+        return std::span(memory_).subspan(place, size_);
+    }
+
     std::unique_ptr<p2prdma::l2::Port> port_;
     std::array<std::byte, 14> header_ = {};
+    std::size_t size_;
     std::vector<std::byte> memory_;
+    bool copies_;
+    std::size_t next_ = 0;
     std::array<p2prdma::l2::Outgoing, most_in_batch> frames_ = {};
     p2prdma::l2::Outgoing credit_ = {};
     std::array<std::span<const std::byte>, most_in_batch> received_ = {};
@@ -211,15 +232,17 @@ private:
     std::size_t bytes_ = 0; // received, of an unfinished message
 };
 
-inline Pipes open_ports(Segment& segment, p2prdma::l2::PortKind kind, std::size_t size)
+inline Pipes open_ports(Segment& segment, p2prdma::l2::PortKind kind, std::size_t size,
+                        std::size_t memory)
 {
     Pipes pipes;
     for (std::size_t end = 0; end < 2; end++)
         segment.enter(end, [&] {
             p2prdma::l2::DeviceOptions options;
             options.port = kind;
-            pipes[end] = std::make_unique<PortPipe>(
-                p2prdma::l2::open_port(Segment::interface, options), Segment::mac(1 - end), size);
+            pipes[end] =
+                std::make_unique<PortPipe>(p2prdma::l2::open_port(Segment::interface, options),
+                                           Segment::mac(1 - end), size, memory);
         });
     return pipes;
 }

@@ -5,7 +5,11 @@
 // pair, one core each. Rounds are interleaved, so that only ratios of one run are to be compared.
 // Prints one JSON object.
 //
-//     l2_raw [ROUNDS [SECONDS-OF-EACH-MEASUREMENT]]
+//     l2_raw [ROUNDS [SECONDS-OF-EACH-MEASUREMENT [MTU [WAY]]]], such as: l2_raw 1 5 9000 packet
+//
+// "packet", "ring" and "xdp" carry the application's memory: frames are sent from place after
+// place, and copied to place after place where they arrive. "packet_untouched" sends the same bytes
+// again and again, and nobody looks at what arrives.
 
 #include "tests/bench/l2_pipe.hpp"
 #include "tests/bench/l2_segment.hpp"
@@ -179,17 +183,21 @@ struct Way {
     PortKind beside = PortKind::automatic; ///< a port that is open meanwhile; automatic: none
 };
 
+/// As much as the messages under way of the benches of the library have.
+constexpr std::size_t application_memory = std::size_t{4} << 20;
+
 std::vector<Way> all_ways()
 {
-    const auto port = [](PortKind kind) {
-        return [kind](Segment& segment, std::size_t size, bool) {
-            return open_ports(segment, kind, size);
+    const auto port = [](PortKind kind, std::size_t memory = 0) {
+        return [kind, memory](Segment& segment, std::size_t size, bool bulk) {
+            return open_ports(segment, kind, size, bulk ? memory : 0);
         };
     };
     return {
-        {.name = "packet", .open = port(PortKind::packet)},
-        {.name = "ring", .open = port(PortKind::ring)},
-        {.name = "xdp", .open = port(PortKind::xdp)},
+        {.name = "packet", .open = port(PortKind::packet, application_memory)},
+        {.name = "packet_untouched", .open = port(PortKind::packet)},
+        {.name = "ring", .open = port(PortKind::ring, application_memory)},
+        {.name = "xdp", .open = port(PortKind::xdp, application_memory)},
         {.name = "udp",
          .open = [](Segment& segment, std::size_t size, bool) { return open_udp(segment, size); }},
         {.name = "tcp", .open = open_tcp},
@@ -206,11 +214,19 @@ double median(std::vector<double> values)
 
 class Bench {
 public:
-    explicit Bench(Seconds seconds) : seconds_(seconds) {}
+    /// \param mtu  only this one; 0: all
+    /// \param way  only this one; empty: all
+    Bench(Seconds seconds, unsigned mtu, const std::string& way) : seconds_(seconds), only_(mtu)
+    {
+        if (!way.empty())
+            std::erase_if(ways_, [&](const Way& each) { return way != each.name; });
+    }
 
     void round()
     {
         for (const unsigned mtu : {1500, 9000, 65535}) {
+            if (only_ != 0 && mtu != only_)
+                continue;
             segment_.set_mtu(mtu);
             for (const auto size : sizes_at(mtu))
                 for (const auto& way : ways_)
@@ -245,8 +261,9 @@ private:
         if (stream ? size != mtu : std::string(way.name) == "xdp" && size > largest_of_xdp)
             return;
         segment_.set_segmentation(way.segmentation);
-        const auto beside =
-            way.beside == PortKind::automatic ? Pipes() : open_ports(segment_, way.beside, small);
+        const auto beside = way.beside == PortKind::automatic
+                                ? Pipes()
+                                : open_ports(segment_, way.beside, small, 0);
         const auto pipes = way.open(segment_, stream ? stream_message : size, true);
         const auto rate = rate_of(pipes, seconds_);
         const auto name = std::string(way.name) + "_" + std::to_string(size);
@@ -272,6 +289,7 @@ private:
     static constexpr std::size_t largest_of_xdp = 3826; // without the Ethernet header
 
     Seconds seconds_;
+    unsigned only_;
     Segment segment_;
     std::vector<Way> ways_ = all_ways();
     std::map<std::string, std::vector<double>> measured_;
@@ -282,7 +300,9 @@ private:
 int main(int argc, char** argv)
 try {
     const int rounds = argc > 1 ? std::atoi(argv[1]) : 5;
-    Bench bench(Seconds(argc > 2 ? std::atof(argv[2]) : 0.25));
+    const int only = argc > 3 ? std::atoi(argv[3]) : 0;
+    Bench bench(Seconds(argc > 2 ? std::atof(argv[2]) : 0.25), static_cast<unsigned>(only),
+                argc > 4 ? argv[4] : "");
     pin_to(0);
     for (int i = 0; i < std::max(rounds, 1); i++)
         bench.round();

@@ -107,6 +107,7 @@ public:
     /// Moves frames and timers on, once. Needed with Progress::caller only. Whether there was work.
     bool progress() noexcept;
     /// For Progress::caller: readable when progress() has work, with the time of the next timer.
+    /// Made at the first call, which costs some speed from then on; -1: no descriptor is left.
     [[nodiscard]] int fd() const noexcept;
     [[nodiscard]] std::chrono::steady_clock::time_point due() const noexcept;
 
