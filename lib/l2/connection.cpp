@@ -130,6 +130,20 @@ bool Connection::finished() const noexcept
     return detached_ && (state() != ConnectionState::disconnect_sent || !sending_);
 }
 
+void Connection::prefetch() const noexcept
+{
+    constexpr std::size_t line = 64;
+    for (std::size_t at = 0; at < sizeof *this; at += line)
+        __builtin_prefetch(reinterpret_cast<const std::byte*>(this) + at, 1);
+}
+
+void Connection::prefetch_queues() const noexcept
+{
+    requester_.prefetch();
+    if (sending_)
+        sending_->prefetch();
+}
+
 std::errc Connection::post_send(const SendRequest& request) noexcept
 {
     if (state() != ConnectionState::established && state() != ConnectionState::reply_sent)

@@ -68,6 +68,11 @@ public:
     [[nodiscard]] bool has_news() const noexcept { return receive_news_; }
     [[nodiscard]] Time heard() const noexcept { return last_heard_; }
 
+    /// Has the processor fetch this object, which is read a little later.
+    void prefetch() const noexcept;
+    /// The same for the memory of its queues, when the object itself is there.
+    void prefetch_queues() const noexcept;
+
     /// For the engine's lists.
     bool active = false;
     Time timer = Time::max();

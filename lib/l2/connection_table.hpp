@@ -32,6 +32,12 @@ public:
         auto* const connection = slots_[index].get();
         return connection != nullptr && connection->number() == number ? connection : nullptr;
     }
+    /// Where one of this number would be, unchecked; nullptr: nowhere.
+    [[nodiscard]] const Connection* peek(std::uint32_t number) const noexcept
+    {
+        const auto index = number & mask_;
+        return index < slots_.size() ? slots_[index].get() : nullptr;
+    }
     /// By the peer's address and its number for it: the one that was noted last.
     void note_peer(Connection& connection);
     [[nodiscard]] Connection* find(const MacAddress& peer, std::uint32_t its_number) const noexcept;

@@ -10,6 +10,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Time no_room_interval = 50us;
+constexpr std::size_t many_connections = 256; // they may not stay in the processor's caches
+/// Times that timers are put off while frames wait which may be what they are about.
+constexpr unsigned most_timers_late = 256;
 constexpr unsigned rounds = 4; // of sending, before frames that came are looked at again
 
 std::uint8_t not_zero(std::uint64_t random) noexcept
@@ -27,7 +30,8 @@ void fill(std::array<std::uint8_t, 16>& nonce, const RandomSource& random)
 
 Engine::Engine(Port& port, Pager& pager, const DeviceOptions& options, const RandomSource& random)
     : context_(port, pager, options, random), epoch_(not_zero(random())),
-      frame_limit_(port.frame_limit()), table_(options.max_queue_pairs), frames_(port.batch())
+      frame_limit_(port.frame_limit()), table_(options.max_queue_pairs), frames_(port.batch()),
+      warmed_(port.batch())
 {
 }
 
@@ -49,7 +53,10 @@ bool Engine::progress(Time now)
     bool worked = has_to_send() && serve(now); // left by the call before
     worked = receive(now) || worked;
     worked = resolve(now) || worked;
-    run_timers(now);
+    if (!backlog_ || ++timers_late_ > most_timers_late) {
+        run_timers(now);
+        timers_late_ = 0;
+    }
     if (now >= next_tick_)
         tick(now);
     // Who was just given a message may answer it: then the acknowledgement needs no frame of its
@@ -80,11 +87,32 @@ bool Engine::fetch() noexcept
 
 bool Engine::receive(Time now)
 {
+    backlog_ = false;
     if (!fetch())
         return false;
-    for (const auto frame : std::span(frames_).first(std::exchange(fetched_, 0)))
+    backlog_ = fetched_ == frames_.size();
+    const auto frames = std::span(frames_).first(std::exchange(fetched_, 0));
+    if (table_.size() >= many_connections)
+        warm(frames);
+    for (const auto frame : frames)
         take(frame, now);
     return true;
+}
+
+/// Asks for what the frames' connections will need, of all at once: one after the other, each would
+/// wait for the memory.
+void Engine::warm(std::span<const std::span<const std::byte>> frames) noexcept
+{
+    std::size_t count = 0;
+    for (const auto frame : frames) {
+        const auto* const connection = table_.peek(wire::peek_dst_qp(frame));
+        if (connection == nullptr || (count != 0 && warmed_[count - 1] == connection))
+            continue;
+        connection->prefetch();
+        warmed_[count++] = connection;
+    }
+    for (const auto* const connection : std::span(warmed_).first(count))
+        connection->prefetch_queues();
 }
 
 bool Engine::resolve(Time now) noexcept

@@ -82,6 +82,7 @@ private:
 
     [[nodiscard]] bool receive(Time now);
     [[nodiscard]] bool fetch() noexcept;
+    void warm(std::span<const std::span<const std::byte>> frames) noexcept;
     [[nodiscard]] bool resolve(Time now) noexcept;
     void run_timers(Time now) noexcept;
     bool serve(Time now) noexcept;
@@ -127,6 +128,7 @@ private:
     std::map<MacAddress, PeerState> peers_;
     std::vector<std::span<const std::byte>> frames_;
     std::size_t fetched_ = 0; ///< of frames_, not yet taken
+    std::vector<const Connection*> warmed_;
     std::vector<Peer> offers_;
     std::array<std::uint8_t, 16> discovery_nonce_ = {};
     std::uint32_t discovered_service_ = 0;
@@ -135,6 +137,8 @@ private:
     Time strangers_since_ = {};
     unsigned strangers_ = 0; ///< answered since then
     std::uint32_t domains_ = 0;
+    unsigned timers_late_ = 0;
+    bool backlog_ = false; ///< the port seems to have more frames
     bool blocked_ = false; ///< the port has no room
 };
 

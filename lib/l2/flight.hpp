@@ -81,6 +81,7 @@ public:
     /// at all; count() is not 0.
     [[nodiscard]] std::uint32_t last_missing() const noexcept;
 
+    void prefetch() const noexcept { slots_.prefetch(first_); }
     void release() noexcept { slots_.release(); }
     [[nodiscard]] std::size_t heap_bytes() const noexcept { return slots_.bytes(); }
 

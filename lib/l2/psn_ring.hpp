@@ -46,6 +46,11 @@ public:
         capacity_ = 0;
     }
 
+    void prefetch(std::uint32_t psn) const noexcept
+    {
+        if (capacity_ != 0)
+            __builtin_prefetch(&(*this)[psn], 1);
+    }
     [[nodiscard]] T& operator[](std::uint32_t psn) noexcept
     {
         return slots_[psn & (capacity_ - 1)];

@@ -49,6 +49,7 @@ public:
     }
     [[nodiscard]] std::uint32_t oldest() const noexcept { return ring_.head(); }
     [[nodiscard]] bool idle() const noexcept { return ring_.empty(); }
+    void prefetch() const noexcept { ring_.prefetch(); }
     /// From now on completions go nowhere.
     void detach() noexcept { completions_ = nullptr; }
 

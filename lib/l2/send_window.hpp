@@ -96,6 +96,7 @@ public:
     [[nodiscard]] const Counters& counters() const noexcept;
     [[nodiscard]] Time smoothed_round_trip() const noexcept;
 
+    void prefetch() const noexcept { flight_.prefetch(); }
     /// Kept while frames are under way, and a little longer.
     [[nodiscard]] std::size_t heap_bytes() const noexcept { return flight_.heap_bytes(); }
 

@@ -369,6 +369,16 @@ std::size_t read_ethernet(const std::byte* at, std::uint16_t ether_type, Frame& 
 
 } // namespace
 
+std::uint32_t peek_dst_qp(std::span<const std::byte> bytes) noexcept
+{
+    constexpr std::size_t offset = 4; // in the header
+    if (bytes.size() < ethernet_size + tag_size + offset + sizeof(std::uint32_t))
+        return 0;
+    const bool tagged = load_big<std::uint16_t>(&bytes[addresses_size]) == tag_type;
+    const auto at = ethernet_size + (tagged ? tag_size : 0) + offset;
+    return load_big<std::uint32_t>(&bytes[at]) >> 8;
+}
+
 Verdict parse(std::span<const std::byte> bytes, std::uint16_t ether_type, Frame& frame) noexcept
 {
     if (bytes.size() < ethernet_size + header_size + crc_size)

@@ -193,6 +193,9 @@ enum class Verdict : std::uint8_t {
 [[nodiscard]] Verdict parse(std::span<const std::byte> bytes, std::uint16_t ether_type,
                             Frame& frame) noexcept;
 
+/// Where a frame seems to go, unchecked: its dst_qp; 0: it is too short.
+[[nodiscard]] std::uint32_t peek_dst_qp(std::span<const std::byte> bytes) noexcept;
+
 /// Writes everything before the payload, Ethernet header included, and returns its size: at most
 /// max_prefix. The fields of `frame` say what; payload_length and extensions are set from it. What
 /// follows is the caller's: payload, seal, and the CRC, big-endian.

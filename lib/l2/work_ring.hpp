@@ -71,6 +71,15 @@ public:
         return (*chunks_[slot(at)])[at % per_chunk];
     }
 
+    /// The first entry.
+    void prefetch() const noexcept
+    {
+        if (empty())
+            return;
+        const auto* const entry = &(*chunks_[slot(head_)])[head_ % per_chunk];
+        for (std::size_t at = 0; at < sizeof(T); at += 64)
+            __builtin_prefetch(reinterpret_cast<const std::byte*>(entry) + at, 1);
+    }
     /// A new last entry, with what was in it before; nullptr: full, or no memory.
     [[nodiscard]] T* push() noexcept
     {

@@ -106,3 +106,30 @@ TEST_CASE("Engine: many frames, to count instructions per frame", "[.cost]")
     WARN(left.engine->counters()[Counter::frames_sent]
          << " frames sent, " << left.engine->counters()[Counter::frames_received] << " came back");
 }
+
+TEST_CASE("Engine: timers wait for what has come already and may answer them")
+{
+    World world(1);
+    auto& left = world.add();
+    auto& right = world.add();
+    std::vector<std::unique_ptr<Pair>> pairs;
+    std::vector<std::unique_ptr<Memories>> memories;
+    for (std::size_t i = 0; i < 3 * left.port->batch(); ++i) {
+        pairs.push_back(std::make_unique<Pair>(world, left, right));
+        memories.push_back(std::make_unique<Memories>(*pairs.back(), 64));
+    }
+    for (auto& each : memories)
+        each->write();
+    left.engine->transmit(world.now);
+    // This end is late: all acknowledgements wait when it looks again, and all timers are over.
+    for (const auto end = world.now + 20ms; world.now < end; world.now += 100us) {
+        world.network.deliver(world.now);
+        right.engine->progress(world.now);
+    }
+    for (unsigned i = 0; i < 8; ++i)
+        left.engine->progress(world.now);
+    for (auto& pair : pairs)
+        CHECK(pair->a.poll() == 1);
+    CHECK(counter(left, Counter::tail_probes) == 0);
+    CHECK(counter(left, Counter::retransmitted) == 0);
+}

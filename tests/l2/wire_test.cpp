@@ -230,3 +230,18 @@ TEST_CASE("Wire: the distance of two PSNs, over the wrap too")
     CHECK(next_psn(psn_mask) == 0);
     CHECK(next_psn(0xfffff0, 0x20) == 0x10);
 }
+
+TEST_CASE("wire: where a frame seems to go is seen without taking it apart")
+{
+    for (const auto vlan : {std::optional<std::uint16_t>(), std::optional<std::uint16_t>(7)}) {
+        Frame frame;
+        frame.header.opcode = Opcode::keep_alive;
+        frame.header.dst_qp = 0xabcdef;
+        frame.vlan = vlan;
+        std::array<std::byte, max_prefix> bytes = {};
+        const auto size = compose(frame, 0, 0x88b5, bytes);
+        CHECK(peek_dst_qp(std::span(bytes).first(size + crc_size)) == 0xabcdef);
+        CHECK(peek_dst_qp(std::span(bytes).first(20)) == 0);
+    }
+    CHECK(peek_dst_qp({}) == 0);
+}

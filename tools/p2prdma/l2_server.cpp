@@ -19,7 +19,7 @@ constexpr std::size_t batch = 64;
 constexpr auto busy_wait = std::chrono::milliseconds(20);
 constexpr auto drop_interval = std::chrono::seconds(1);
 /// Polls between looks at what comes seldom.
-constexpr unsigned polls = 4096;
+constexpr unsigned polls = 256;
 
 constexpr auto all_access = l2::Access::local_write | l2::Access::remote_write |
                             l2::Access::remote_read | l2::Access::remote_atomic;
