@@ -37,13 +37,8 @@ std::size_t CompletionQueue::wait(std::span<Completion> completions,
     auto& ring = state_->ring;
     Device::State::Lock lock(state_->device->mutex);
     if (ring.size() == 0)
-        (void)state_->device->drive(lock, until, ring.event(), [&] {
-            if (ring.size() != 0)
-                return true;
-            ring.arm(false); // another thread may find what ends next
-            return false;
-        });
-    ring.disarm();
+        (void)state_->device->drive(lock, until, {ring.event(), &ring},
+                                    [&] { return ring.size() != 0; });
     if (state_->device->engine.has_to_send())
         state_->device->kick(); // who sleeps may not come back soon
     return ring.pop(completions);

@@ -58,7 +58,7 @@ std::vector<Peer> Device::discover(std::uint32_t service, std::chrono::milliseco
     engine.discover(service, State::now());
     const auto begin = State::Clock::now();
     for (unsigned i = 1; i <= times; ++i) {
-        (void)state_->drive(lock, begin + wait * i / times, -1, [] { return false; });
+        (void)state_->drive(lock, begin + wait * i / times, {}, [] { return false; });
         if (i < times)
             engine.ask_again(State::now());
     }

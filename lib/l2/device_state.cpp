@@ -188,12 +188,16 @@ void Device::State::sleep(Lock& lock, Time until, int event, int alarm) noexcept
     lock.lock();
 }
 
-void Device::State::wait(Lock& lock, Time until, int event) noexcept
+void Device::State::wait(Lock& lock, Time until, const Elsewhere& elsewhere) noexcept
 {
-    const auto limit = event < 0 ? now() + longest_wait : until;
+    const auto limit = elsewhere.event < 0 ? now() + longest_wait : until;
     Sleeper sleeper{std::min({until, limit, engine.deadline()}), sleepers_};
     sleepers_ = &sleeper;
-    sleep(lock, sleeper.until, event, alarm_.fd());
+    if (elsewhere.ring != nullptr)
+        elsewhere.ring->arm(false);
+    sleep(lock, sleeper.until, elsewhere.event, alarm_.fd());
+    if (elsewhere.ring != nullptr)
+        elsewhere.ring->disarm(); // what this thread finds now need not wake anybody
     alarm_.clear();
     auto** link = &sleepers_;
     while (*link != &sleeper)

@@ -43,10 +43,14 @@ struct Device::State {
     bool look() noexcept;
     /// Who has polled sleeps now by means that are not ours: the thread attends at once.
     void leave_to_thread() noexcept;
+    /// How one who sleeps hears of what another thread has found for him.
+    struct Elsewhere {
+        int event = -1;                 ///< readable then
+        CompletionRing* ring = nullptr; ///< whose event it is, which is to be armed
+    };
     /// Moves on until `done()`, or the time is over; gives the lock away while it sleeps.
-    /// \param event  readable when done() may hold though nothing came here; -1: none
     template <class Done>
-    bool drive(Lock& lock, Clock::time_point until, int event, Done&& done)
+    bool drive(Lock& lock, Clock::time_point until, const Elsewhere& elsewhere, Done&& done)
     {
         for (;;) {
             (void)progress();
@@ -55,7 +59,7 @@ struct Device::State {
                 mind_timers(); // others may still sleep
                 return is_done;
             }
-            wait(lock, until.time_since_epoch(), event);
+            wait(lock, until.time_since_epoch(), elsewhere);
         }
     }
     /// A descriptor of port and pager, both at once; -1: there is none left.
@@ -80,7 +84,7 @@ private:
 
     void run() noexcept;
     void sleep(Lock& lock, Time until, int event, int alarm) noexcept;
-    void wait(Lock& lock, Time until, int event) noexcept;
+    void wait(Lock& lock, Time until, const Elsewhere& elsewhere) noexcept;
     void sleep_while_attended(Lock& lock) noexcept;
     [[nodiscard]] Time sleepers_wake() const noexcept;
 

@@ -65,7 +65,7 @@ std::optional<Listener::Request> Listener::wait(std::chrono::steady_clock::time_
     auto& device = *state_->device;
     std::optional<Request> request;
     Device::State::Lock lock(device.mutex);
-    (void)device.drive(lock, until, state_->event.fd(), [&] {
+    (void)device.drive(lock, until, {.event = state_->event.fd()}, [&] {
         const auto* const pending =
             device.engine.pending().take(state_->service, Device::State::now());
         if (pending == nullptr)

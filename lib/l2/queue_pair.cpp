@@ -118,7 +118,7 @@ QueuePair QueuePair::connect(const ProtectionDomain& domain, const MacAddress& p
         throw Error({ENOSPC, std::system_category()}, "the device has no room for a queue pair");
     }
     const auto& connection = *state->connection;
-    (void)device.drive(lock, until, -1,
+    (void)device.drive(lock, until, {},
                        [&] { return connection.state() != ConnectionState::request_sent; });
     const auto result = connection.state();
     const auto reason = connection.handshake().reject_reason();
@@ -199,11 +199,11 @@ void QueuePair::close(std::chrono::steady_clock::time_point until) noexcept
     auto& device = state_->device();
     auto& connection = *state_->connection;
     Device::State::Lock lock(device.mutex);
-    (void)device.drive(lock, until, -1, [&] {
+    (void)device.drive(lock, until, {}, [&] {
         return connection.idle() || phase_of(connection.state()) != Phase::connected;
     });
     device.engine.disconnect(connection, Device::State::now());
-    (void)device.drive(lock, until, -1,
+    (void)device.drive(lock, until, {},
                        [&] { return connection.state() != ConnectionState::disconnect_sent; });
 }
 
