@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as xml
+from concurrent.futures import ThreadPoolExecutor
 
 OUT = pathlib.Path("build/check")
 SANITIZERS = {"asan": "address,undefined", "tsan": "thread"}
@@ -218,6 +219,10 @@ def demo():
     return programs("tests/demo")
 
 
+# Two of these run at a time: they use one processor each. The others measure time, or use both.
+BESIDE_OTHERS = (unit, unit_asan, l2, l2_asan, models, module_builds, commands, unit_tsan, l2_tsan)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--long", action="store_true", help="also what takes longer")
@@ -241,12 +246,19 @@ def main():
     started = time.monotonic()
     needs = {scenarios: (arguments.long, arguments.scenario), models: (arguments.long,),
              network: (arguments.long,)}
-    total = Counts()
-    for part in parts:
+    def run(part):
         say(f"{part.__name__}: {part.__doc__}")
         counts = part(*needs.get(part, ()))
         say(f"{part.__name__}: {counts}")
-        total += counts
+        return counts
+
+    total = Counts()
+    with ThreadPoolExecutor(2) as pool:
+        for counts in pool.map(run, [p for p in parts if p in BESIDE_OTHERS]):
+            total += counts
+    for part in parts:
+        if part not in BESIDE_OTHERS:
+            total += run(part)
     say("done; logs are in build/check and build/run")
     print(total)
     return 1 if total.failed or total.passed == 0 else 0

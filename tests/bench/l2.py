@@ -325,6 +325,10 @@ def main():
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(report, indent=1) + "\n")
     print(f"report: {OUT.relative_to(TOP)}")
+    missed = [f"{part}, {row}" for part, judged in report.items() if isinstance(judged, dict)
+              for row, verdict in judged["rows"].items() if not verdict or verdict["reached"] == "no"]
+    if missed:
+        sys.exit("not reached, or not measured: " + "; ".join(missed))
 
 
 if __name__ == "__main__":
