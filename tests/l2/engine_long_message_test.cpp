@@ -222,6 +222,26 @@ TEST_CASE("R3.5: messages of 2^31 bytes, of more frames than there are psn", "[.
     carry(160);
 }
 
+TEST_CASE("R3.5: who is refused is found, though a read waits longer than psn are told apart",
+          "[.long]")
+{
+    constexpr std::uint32_t length = max_message / 2;
+    LongRig rig(length, 160);
+    REQUIRE(rig.frames_of(length) > wire::psn_mask / 2);
+    const auto read = LongRig::pieces(rig.sink_of_left.bytes(), rig.sink_of_a, {1});
+    const auto from = LongRig::pieces(rig.source.bytes(), rig.source_of_a, {length});
+    const auto to = remote(rig.sink_of_right.bytes(), rig.sink_of_b);
+    auto& a = rig.pair.a;
+    REQUIRE(a.post({.id = 1, .operation = Operation::read, .segments = read, .remote = to}) ==
+            std::errc());
+    REQUIRE(a.post(write_of(from, to, 2)) == std::errc());
+    REQUIRE(a.post(write_of(from, {to.address, to.key + 1}, 3)) == std::errc());
+    REQUIRE(rig.pair.run(3, 0, 1h));
+    CHECK(a.completions[0].status == Status::flushed);
+    CHECK(a.completions[1].status == Status::success);
+    CHECK(a.completions[2].status == Status::remote_access);
+}
+
 TEST_CASE("R3.5: no request is longer than 2^31 bytes")
 {
     Joined joined;
