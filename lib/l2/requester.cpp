@@ -291,9 +291,13 @@ void Requester::retire() noexcept
 
 std::uint32_t Requester::request_at(std::uint32_t psn) noexcept
 {
-    for (auto at = ring_.head(); at != ring_.tail() && ring_[at].cut.sent != 0; ++at)
-        if (wire::psn_distance(ring_[at].cut.last_psn, psn) <= 0)
+    for (auto at = ring_.head(); at != ring_.tail() && ring_[at].cut.sent != 0; ++at) {
+        // What is acknowledged may be farther behind than distances tell. Of that a read or an
+        // atomic, which is one frame, can still be refused.
+        const auto ahead = wire::psn_distance(ring_[at].cut.last_psn, psn);
+        if (ahead == 0 || (ahead < 0 && !ring_[at].acknowledged))
             return at;
+    }
     return ring_.head();
 }
 

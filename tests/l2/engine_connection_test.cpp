@@ -323,7 +323,7 @@ TEST_CASE(
     CHECK(memories.target[1063] == std::byte{0x5a});
 }
 
-TEST_CASE("R3.5: lengths around the frame's, and psn that wrap")
+TEST_CASE("R3.5: lengths around the frame's")
 {
     Joined joined;
     auto& [world, left, right, pair] = joined;

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tests/l2/engine_rig.hpp"
 
+#include "lib/l2/wire_rules.hpp"
+
 #include <deque>
+#include <map>
+#include <set>
 
 using namespace p2prdma::l2;
 using namespace p2prdma::l2::rig;
@@ -189,10 +193,8 @@ struct Badness {
     double lose, duplicate, reorder, corrupt;
 };
 
-void run_traffic(const Badness& bad, std::size_t bytes, std::uint64_t seed)
+LinkOptions bad_link(const Badness& bad)
 {
-    INFO("loss " << bad.lose << ", duplicates " << bad.duplicate << ", reordering " << bad.reorder
-                 << ", corruption " << bad.corrupt << ", seed " << seed);
     LinkOptions link;
     link.bits_per_second = 10'000'000'000;
     link.delay = 5us;
@@ -201,11 +203,47 @@ void run_traffic(const Badness& bad, std::size_t bytes, std::uint64_t seed)
     link.to_switch.reorder = bad.reorder;
     link.to_switch.reorder_by = 64;
     link.to_switch.corrupt = bad.corrupt;
+    return link;
+}
+
+void run_traffic(const Badness& bad, std::size_t bytes, std::uint64_t seed)
+{
+    INFO("loss " << bad.lose << ", duplicates " << bad.duplicate << ", reordering " << bad.reorder
+                 << ", corruption " << bad.corrupt << ", seed " << seed);
+    const auto link = bad_link(bad);
     World world(seed);
     auto& left = world.add({}, link);
     auto& right = world.add({}, link);
     Pair pair(world, left, right);
     Traffic(pair, seed).run(bytes);
+}
+
+/// What a world came to.
+struct Course {
+    Time end;
+    Statistics left, right;
+    bool operator==(const Course&) const = default;
+};
+
+/// Traffic, of which psn wrap after `count` frames at the latest, or not at all.
+Course run_near_wrap(const Badness& bad, std::uint32_t count, bool wraps, std::uint64_t seed)
+{
+    World world(seed);
+    auto& left = world.add({}, bad_link(bad));
+    auto& right = world.add({}, bad_link(bad));
+    for (auto* const one : {&left, &right})
+        one->restart(one->pager, one->near_wrap(count, wraps));
+    Pair pair(world, left, right);
+    std::map<const MemoryPort*, std::set<bool>> halves; // of the psn that each sent
+    world.network.watch([&](const Network::Entering& entering) {
+        const auto frame = parsed(entering.bytes);
+        if (wire::is_sequenced(frame.header.opcode))
+            halves[&entering.from].insert(frame.header.psn > wire::psn_mask / 2);
+    });
+    Traffic(pair, seed).run(500'000);
+    for (const auto* const one : {&left, &right})
+        CHECK(halves[one->port.get()].size() == (wraps ? 2 : 1));
+    return {world.now, left.engine->counters().all(), right.engine->counters().all()};
 }
 
 } // namespace
@@ -218,6 +256,17 @@ TEST_CASE("R3.2: exactly once and in order under loss, duplicates, reordering an
             for (const double reorder : {0.0, 0.01})
                 for (const double corrupt : {0.0, 0.001})
                     run_traffic({lose, duplicate, reorder, corrupt}, 2'000'000, seed++);
+}
+
+TEST_CASE("R3.5: psn that wrap in both directions change nothing, whatever goes wrong")
+{
+    std::uint64_t seed = 100;
+    for (const double lose : {0.0, 0.01, 0.05, 0.2})
+        for (const std::uint32_t count : {1U, 16U, 128U}) {
+            const Badness bad = {lose, 0.01, 0.01, 0.001};
+            INFO("loss " << lose << ", of the last " << count << ", seed " << ++seed);
+            CHECK(run_near_wrap(bad, count, true, seed) == run_near_wrap(bad, count, false, seed));
+        }
 }
 
 TEST_CASE("R3.2: the same for long", "[.long]")

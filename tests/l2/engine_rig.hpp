@@ -37,8 +37,19 @@ struct Station {
     /// Loses all it knew.
     void restart()
     {
+        restart(pager, [this] { return random(); });
+    }
+    void restart(Pager& memory, const RandomSource& numbers)
+    {
         engine.reset();
-        engine = std::make_unique<Engine>(*port, pager, options_, [this] { return random(); });
+        engine = std::make_unique<Engine>(*port, memory, options_, numbers);
+    }
+    /// Numbers as the station's, but that its connections begin with one of the last `count` psn
+    /// before these wrap, or of the first ones after that; a power of two.
+    [[nodiscard]] RandomSource near_wrap(std::uint32_t count, bool before = true)
+    {
+        const std::uint64_t upper = wire::psn_mask & ~(count - 1);
+        return [this, upper, before] { return before ? random() | upper : random() & ~upper; };
     }
 
     std::unique_ptr<MemoryPort> port;

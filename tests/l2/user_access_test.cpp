@@ -80,6 +80,28 @@ void need_guard()
         SKIP("the handler is not in use on this thread");
 }
 
+/// A thread sanitizer keeps a signal until the thread calls something that it knows: one that waits
+/// for a page does not.
+void need_watch()
+{
+#ifdef __SANITIZE_THREAD__
+    SKIP("the signal that ends a copy does not come through");
+#else
+    need_guard();
+#endif
+}
+
+/// Unmaps and maps it, not as a thread sanitizer sees: it takes the mapping for writing, which
+/// races with the copies as it is meant to.
+void renew(std::byte* start, std::size_t length)
+{
+    ::syscall(SYS_munmap, start, length);
+    std::this_thread::yield();
+    ::syscall(SYS_mmap, start, length, PROT_READ | PROT_WRITE,
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    std::this_thread::yield();
+}
+
 void exit_42(int)
 {
     ::_exit(42);
@@ -165,13 +187,8 @@ TEST_CASE("user_access: memory that goes in the middle of copies")
     const std::vector<std::byte> data(16 * page, std::byte{5});
     std::size_t shortened = 0;
     std::jthread other([&](const std::stop_token& stop) {
-        while (!stop.stop_requested()) {
-            ::munmap(memory.at(8), 8 * page);
-            std::this_thread::yield();
-            ::mmap(memory.at(8), 8 * page, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-            std::this_thread::yield();
-        }
+        while (!stop.stop_requested())
+            renew(memory.at(8), 8 * page);
     });
     for (int i = 0; i < 20000 || (shortened == 0 && i < 2000000); ++i) {
         const std::size_t copied = user_access::copy_to(memory.at(0), data);
@@ -186,7 +203,7 @@ TEST_CASE("R7.7: a copy that waits for a userfaultfd ends soon, and others go on
     const auto fd = paging::Userfault::open(paging::Userfault::Scope::all);
     if (!fd)
         SKIP("userfaultfd is not permitted here: " << std::strerror(errno));
-    need_guard();
+    need_watch();
     const Mapping memory(2);
     paging::Userfault owner(*fd, memory.span());
     std::vector<std::byte> data(page, std::byte{1});
@@ -205,7 +222,7 @@ TEST_CASE("user_access: the watch wakes up again")
     const auto fd = paging::Userfault::open(paging::Userfault::Scope::all);
     if (!fd)
         SKIP("userfaultfd is not permitted here: " << std::strerror(errno));
-    need_guard();
+    need_watch();
     const Mapping memory(1);
     paging::Userfault owner(*fd, memory.span());
     REQUIRE(user_access::is_guarded()); // this thread is watched
