@@ -329,7 +329,10 @@ void Engine::look_at_port() noexcept
     const auto limit = context_.port.frame_limit();
     if (std::exchange(frame_limit_, limit) == limit)
         return;
-    table_.for_each([&](Connection& connection) { connection.set_frame_limit(limit); });
+    table_.for_each([&](Connection& connection) {
+        connection.set_frame_limit(limit);
+        activate(connection); // a frame may fit now
+    });
 }
 
 /// A peer is asked for a sign through one of its connections, another each time; its silence ends
