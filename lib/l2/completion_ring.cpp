@@ -11,8 +11,7 @@ void CompletionRing::ring_event() noexcept
 
 void CompletionRing::push(const Completion& completion, bool solicited) noexcept
 {
-    if (count_ == ring_.size())
-        return; // cannot be: room was claimed
+    --reserved_;
     auto at = head_ + count_;
     at -= at >= ring_.size() ? ring_.size() : 0;
     ring_[at] = completion;

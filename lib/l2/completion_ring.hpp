@@ -11,13 +11,14 @@
 
 namespace p2prdma::l2 {
 
-/// Completions that wait to be polled. Room is claimed beforehand, so that it never overruns.
-/// Thread-safety: the engine's.
+/// Completions that wait to be polled. It never overruns: each has its room from when its request is
+/// posted until it is polled. Thread-safety: the engine's.
 class CompletionRing {
 public:
     explicit CompletionRing(std::uint32_t entries) : ring_(entries) {}
 
-    /// Room for so many requests that end here. False: there is not that much.
+    /// A share for a queue pair of so many entries: as long as its user polls, it has room for what
+    /// it posts. False: there is not that much.
     [[nodiscard]] bool claim(std::uint32_t entries) noexcept
     {
         if (entries > ring_.size() - claimed_)
@@ -27,6 +28,12 @@ public:
     }
     void unclaim(std::uint32_t entries) noexcept { claimed_ -= entries; }
 
+    /// Whether a request may be posted; then its room is reserved, and used by push() or given back.
+    [[nodiscard]] bool has_room() const noexcept { return count_ + reserved_ < ring_.size(); }
+    void reserve() noexcept { ++reserved_; }
+    void give_back() noexcept { --reserved_; }
+
+    /// Into room that was reserved.
     void push(const Completion& completion, bool solicited) noexcept;
     [[nodiscard]] std::size_t pop(std::span<Completion> out) noexcept;
     [[nodiscard]] std::size_t size() const noexcept { return count_; }
@@ -53,7 +60,7 @@ private:
 
     std::vector<Completion> ring_;
     std::size_t head_ = 0, count_ = 0;
-    std::uint32_t claimed_ = 0;
+    std::uint32_t claimed_ = 0, reserved_ = 0;
     Armed armed_ = Armed::no;
     bool any_since_ = false, solicited_since_ = false;
     UniqueEvent event_;

@@ -216,6 +216,14 @@ void Connection::lost(Time now) noexcept
     flush(requester_.oldest(), Status::peer_gone);
 }
 
+void Connection::moved(Time now) noexcept
+{
+    if (state() != ConnectionState::established && state() != ConnectionState::reply_sent)
+        return; // an attempt goes on from the new address
+    act(ConnectionAction::send_disconnect);
+    lost(now);
+}
+
 // --- frames that come in -----------------------------------------------------
 
 void Connection::received(const wire::Frame& frame, std::span<const std::byte> bytes, Time now)

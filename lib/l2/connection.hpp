@@ -44,6 +44,8 @@ public:
     void resolved(std::uint64_t token, int error, Time now) noexcept;
     /// The peer restarted, is silent, or does not know this connection.
     void lost(Time now) noexcept;
+    /// This end's address changes: frames to the old one do not come any more.
+    void moved(Time now) noexcept;
     /// Sends what may be sent now, a fair share at most. True: there is more.
     [[nodiscard]] bool transmit(Time now) noexcept;
     /// The link's frame limit has changed.

@@ -16,7 +16,7 @@ Device::~Device() = default;
 
 MacAddress Device::address() const noexcept
 {
-    const std::lock_guard lock(state_->mutex);
+    const std::lock_guard lock(state_->mutex); // it is looked for changes
     return state_->port->address();
 }
 

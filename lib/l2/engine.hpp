@@ -108,7 +108,8 @@ private:
     [[nodiscard]] bool may_answer_strangers(Time now) noexcept;
 
     void tick(Time now) noexcept;
-    void look_at_port() noexcept;
+    void look_at_port(Time now) noexcept;
+    void follow_address(Time now) noexcept;
     void look_at_peers(Time now) noexcept;
     void end_peer(const MacAddress& address, Time now) noexcept;
     void ask_peer(PeerState& peer, const MacAddress& address, Time now) noexcept;

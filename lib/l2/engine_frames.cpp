@@ -318,18 +318,35 @@ void Engine::offer(const wire::Frame& frame)
 void Engine::tick(Time now) noexcept
 {
     next_tick_ = now + tick_interval;
-    look_at_port();
+    look_at_port(now);
     pending_.expire(now);
     look_at_peers(now);
 }
 
-void Engine::look_at_port() noexcept
+void Engine::look_at_port(Time now) noexcept
 {
     context_.port.look();
+    follow_address(now);
     const auto limit = context_.port.frame_limit();
     if (std::exchange(frame_limit_, limit) == limit)
         return;
-    table_.for_each([&](Connection& connection) { connection.set_frame_limit(limit); });
+    table_.for_each([&](Connection& connection) {
+        connection.set_frame_limit(limit);
+        activate(connection); // a frame may fit now
+    });
+}
+
+/// A peer knows a connection by our address: those from the old one end, which it is told from there.
+void Engine::follow_address(Time now) noexcept
+{
+    const auto address = context_.port.address();
+    if (address == context_.outbox.source() || address.is_zero()) // zero: the interface is gone
+        return;
+    table_.for_each([&](Connection& connection) {
+        connection.moved(now);
+        activate(connection);
+    });
+    context_.outbox.set_source(address);
 }
 
 /// A peer is asked for a sign through one of its connections, another each time; its silence ends

@@ -65,6 +65,11 @@ std::size_t MemoryPort::receive(std::span<std::span<const std::byte>> frames) no
     return count;
 }
 
+void MemoryPort::set_address(const MacAddress& address) noexcept
+{
+    link().address = address;
+}
+
 void MemoryPort::set_frame_limit(std::uint32_t bytes) noexcept
 {
     link().options.frame_limit = bytes;

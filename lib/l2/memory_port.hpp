@@ -25,6 +25,7 @@ public:
     [[nodiscard]] int fd() const noexcept override { return -1; }
     [[nodiscard]] bool is_up() const noexcept override;
 
+    void set_address(const MacAddress& address) noexcept;
     void set_frame_limit(std::uint32_t bytes) noexcept; ///< as LinkOptions::frame_limit
     void set_up(bool up) noexcept;                      ///< down: what is on the cable is lost, too
     void set_impairments(const Impairments& to_switch, const Impairments& to_station) noexcept;

@@ -37,6 +37,10 @@ class Outbox {
 public:
     Outbox(Port& port, Counters& counters, const DeviceOptions& options);
 
+    /// Of frames that are added from now on.
+    [[nodiscard]] const MacAddress& source() const noexcept { return source_; }
+    void set_source(const MacAddress& address) noexcept { source_ = address; }
+
     /// Nothing can be added before the next flush() that succeeds.
     [[nodiscard]] bool full() const noexcept
     {

@@ -65,7 +65,7 @@ std::errc Requester::post(const SendRequest& request) noexcept
         length += segment.length;
     if (!fits(request, length))
         return std::errc::invalid_argument;
-    auto* const work = ring_.push();
+    auto* const work = push_with_room(ring_, completions_);
     if (work == nullptr)
         return std::errc::no_buffer_space;
     work->id = request.id;
@@ -269,8 +269,12 @@ Outcome Requester::response(const wire::Frame& frame) noexcept
 
 void Requester::complete(const SendWork& work, Status status) noexcept
 {
-    if (completions_ == nullptr || (status == Status::success && !work.signalled))
+    if (completions_ == nullptr)
         return;
+    if (status == Status::success && !work.signalled) {
+        completions_->give_back();
+        return;
+    }
     const Completion completion{.id = work.id,
                                 .status = status,
                                 .operation = work.operation,

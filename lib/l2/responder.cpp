@@ -37,7 +37,7 @@ std::errc Responder::post(const ReceiveRequest& request) noexcept
 {
     if (request.segments.size() > max_segments)
         return std::errc::invalid_argument;
-    auto* const work = receives_.push();
+    auto* const work = push_with_room(receives_, completions_);
     if (work == nullptr)
         return std::errc::no_buffer_space;
     work->id = request.id;

@@ -26,7 +26,11 @@ public:
     [[nodiscard]] Outcome request(const wire::Frame& frame) noexcept;
 
     /// Answers to be sent; as Requester's.
-    [[nodiscard]] bool has_next() noexcept { return next_ != responses_.tail(); }
+    [[nodiscard]] bool has_next() noexcept
+    {
+        return next_ != responses_.tail() &&
+               (payload_limit_ != 0 || responses_[next_].cut.frames != 0);
+    }
     [[nodiscard]] std::uint32_t next_bytes() noexcept;
     [[nodiscard]] SendWindow::Cookie next_cookie() noexcept;
     void sent_next(std::uint32_t psn) noexcept;

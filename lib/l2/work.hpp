@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #pragma once
 
+#include "lib/l2/completion_ring.hpp"
 #include "lib/l2/memory_access.hpp"
 #include "lib/l2/outbox.hpp"
 #include "lib/l2/receive_window.hpp"
@@ -124,6 +125,19 @@ struct Response {
 using SendRing = WorkRing<SendWork, 4>;
 using ReceiveRing = WorkRing<ReceiveWork, 8>;
 using ResponseRing = WorkRing<Response, 8>;
+
+/// A new last entry of a queue, whose end has room there; nullptr: there is none, or none in the
+/// queue.
+template <class Ring>
+[[nodiscard]] auto push_with_room(Ring& ring, CompletionRing* completions) noexcept
+{
+    if (completions == nullptr)
+        return ring.push();
+    auto* const work = completions->has_room() ? ring.push() : nullptr;
+    if (work != nullptr)
+        completions->reserve();
+    return work;
+}
 
 /// What came of a frame that was the next in order.
 struct Outcome {

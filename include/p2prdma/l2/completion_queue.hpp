@@ -16,7 +16,8 @@ namespace p2prdma::l2 {
 class P2PRDMA_API CompletionQueue final {
 public:
     /// \param entries  room for so many; the queue pairs that complete here together may have no
-    ///                 more requests under way, so it never overruns
+    ///                 more entries. It never overruns: what has ended and was not polled takes
+    ///                 room, too, and where there is none left nothing can be posted
     CompletionQueue(const Device& device, std::uint32_t entries);
 
     /// Takes what has ended, at most as many as fit; moves the device on where there is nothing.

@@ -42,9 +42,10 @@ public:
                              const QueuePairOptions& options = {},
                              std::span<const std::byte> private_data = {});
 
-    /// Takes over one request, as a whole. no_buffer_space: the send queue is full; not_connected:
-    /// the queue pair is in error or closed; invalid_argument: the request is none. Never throws,
-    /// never waits; allocates only while more queue pairs are busy than ever before.
+    /// Takes over one request, as a whole. no_buffer_space: the send queue is full, or the
+    /// completion queue of what was not polled; not_connected: the queue pair is in error or closed;
+    /// invalid_argument: the request is none. Never throws, never waits; allocates only while more
+    /// queue pairs are busy than ever before.
     [[nodiscard]] std::errc post_send(const SendRequest& request) noexcept;
     /// Several, in order, with one look at the wire. \param taken  how many were
     [[nodiscard]] std::errc post_send(std::span<const SendRequest> requests,
