@@ -52,6 +52,15 @@
 /* On /dev/p2prdma/hca, which p2prdma_ib.ko makes. */
 #define P2PRDMA_HCA_REGS _IO(P2PRDMA_TYPE, 0x50)
 
+/*
+ * On a window's descriptor, without an argument (0): takes away what lies behind
+ * the window, as if it had gone. On return nothing that the card did through it
+ * lands any more; the slot stays taken until the descriptor is closed. For who is
+ * about to destroy what is behind it while the card may still have the slot mapped.
+ * Errors: EINVAL: an argument.
+ */
+#define P2PRDMA_WINDOW_SHUT _IO(P2PRDMA_TYPE, 0x60)
+
 #define P2PRDMA_NAME_LEN 16
 
 /**
