@@ -28,6 +28,7 @@ def greeting(lab, client):
                  "there is a version in common, or none")
     hello = client.hello()
     lab.is_equal((hello["version"], hello["adapters"]), (1, 1), "HELLO tells version and adapters")
+    lab.is_equal(hello["capabilities"], 3, "and what is offered: a direct data path and streams")
     lab.is_equal(client.refusal(HELLO, "IIQ32s", 1, 1, 0, b"x"), "EPROTO", "HELLO comes once")
     lab.is_equal(client.raw(99, b"")[0], "ENOSYS", "an unknown op is told from a failure")
     adapter = client.adapter()
@@ -170,7 +171,9 @@ def daemon_out_of_reach(lab):
     host, card = lab["a"], lab["b"]
     daemon = host.start_daemon()
     client = Process(card).client()
-    client.hello()
+    lab.is_equal(client.refusal(HELLO, "IIQ32s", 1, 1, 1, b"x"), "EOPNOTSUPP",
+                 "who needs a direct data path is refused at once")
+    hello = client.hello()
     adapter = client.adapter()
     lab.is_equal(adapter["caps"] & ~3, 0, "the adapter says that it cannot")
     lab.ok("relayed by the host" in adapter["reason"], "and why: " + adapter["reason"])
