@@ -121,4 +121,11 @@ module_exit(hca_module_exit);
 MODULE_DESCRIPTION("Registers of RDMA adapters for the windows of p2prdma cards");
 MODULE_AUTHOR("The p2prdma authors");
 MODULE_LICENSE("GPL");
+/*
+ * The RDMA core tells its clients of an adapter's going in the reverse order of
+ * their registration. ib_uverbs, registered later than this module, would then
+ * first take the mappings away, or wait until who has the adapter open lets go,
+ * with windows still open onto it.
+ */
+MODULE_SOFTDEP("pre: ib_uverbs");
 P2P_IMPORT_DMA_BUF();

@@ -402,9 +402,21 @@ static __poll_t window_poll(struct file *file, poll_table *table)
 	return READ_ONCE(window->gone) ? EPOLLHUP : 0;
 }
 
+static long window_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	if (cmd != P2PRDMA_WINDOW_SHUT)
+		return -ENOTTY;
+	if (arg)
+		return -EINVAL;
+	let_go(file->private_data);
+	return 0;
+}
+
 static const struct file_operations window_fops = {
 	.owner = THIS_MODULE,
 	.release = window_release,
+	.unlocked_ioctl = window_ioctl,
+	.compat_ioctl = window_ioctl,
 	.poll = window_poll,
 	.llseek = noop_llseek,
 };

@@ -37,6 +37,9 @@ namespace p2prdma::internal {
 [[nodiscard]] Error region_error(int error, const std::string& adapter, const Reach* reach);
 /// What an errno of ibv_reg_mr means.
 [[nodiscard]] Error host_region_error(int error, const std::string& adapter, std::uint64_t length);
+/// What an errno of HCA_REGS means for the `what` of `adapter`.
+[[nodiscard]] Error registers_error(int error, const std::string& adapter, const std::string& what,
+                                    const p2prdma_hca_regs& request);
 /// "doing WHAT: the system's text for error".
 [[nodiscard]] Error system_error(int error, const std::string& what);
 

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include <poll.h>
+#include <sys/ioctl.h>
 
 namespace p2prdma {
 namespace {
@@ -36,6 +37,11 @@ bool Window::is_open() const noexcept
 {
     pollfd watched = {fd_.get(), 0, 0};
     return ::poll(&watched, 1, 0) == 0;
+}
+
+void Window::shut() noexcept
+{
+    ::ioctl(fd_.get(), P2PRDMA_WINDOW_SHUT, 0);
 }
 
 Window Card::open_window(int dmabuf, std::uint64_t offset, std::uint64_t length,

@@ -39,8 +39,9 @@ public:
     /// A ring in host memory that the driver maps: whole pages.
     [[nodiscard]] HcaRange ring(const ibv_context& adapter,
                                 std::span<const volatile std::byte> mapped) const;
-    // All three: \throws Error unsupported (not of that kind, or shared with a foreign queue),
-    // bad_argument (alignment, or not mapped from this adapter), not_permitted
+    // All three: \throws Error unsupported (not of that kind, not contiguous, or no whole pages,
+    // which may be shared with a foreign queue), bad_argument (a doorbell's alignment, or not
+    // mapped from this adapter), not_permitted, no_such_adapter
 
 private:
     explicit HcaRegisters(UniqueFd fd) noexcept : fd_(std::move(fd)) {}

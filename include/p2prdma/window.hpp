@@ -39,6 +39,9 @@ public:
     [[nodiscard]] std::uint64_t length() const noexcept { return length_; }
     /// Whether it is still there; see fd().
     [[nodiscard]] bool is_open() const noexcept;
+    /// Takes away what lies behind it: on return nothing that the card has done through it lands
+    /// any more. The slot stays this window's until it goes, for cards that have it mapped still.
+    void shut() noexcept;
 
 private:
     UniqueFd fd_;

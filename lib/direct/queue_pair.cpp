@@ -23,16 +23,6 @@ std::uint32_t random_key()
     return key & 0x7fffffff; // the upper half is for privileged queue pairs
 }
 
-void claim(CompletionQueue::State& cq, std::uint32_t entries)
-{
-    if (entries > cq.queue.entries() - cq.claimed)
-        throw Error(Errc::bad_argument,
-                    "the completion queue has " + std::to_string(cq.queue.entries()) +
-                        " entries, of which " + std::to_string(cq.claimed) +
-                        " are claimed: too few for a queue of " + std::to_string(entries));
-    cq.claimed += entries;
-}
-
 EfaSendQueue::Config send_config(const WorkQueue& memory, const p2prdma_queue& queue,
                                  std::uint16_t generation)
 {
@@ -70,27 +60,18 @@ QueuePair::State::State(const Session& session, const p2prdma_qp_create_reply& r
 
 void QueuePair::State::attach()
 {
-    // Beforehand, as the destructor does not run if this throws.
-    claim(*send_cq, send.entries());
-    try {
-        claim(*receive_cq, receive ? receive->entries() : 0);
-        if (send_cq == receive_cq)
-            return send_cq->queue.attach(number, &send, receive_queue());
-        send_cq->queue.attach(number, &send, nullptr);
-        receive_cq->queue.attach(number, nullptr, receive_queue());
-    } catch (...) {
-        send_cq->queue.detach(number);
-        send_cq->claimed -= send.entries();
-        throw;
+    const auto receive_entries = receive ? receive->entries() : 0;
+    if (send_cq == receive_cq) {
+        send_attachment.emplace(
+            send_cq->queue, send_cq->claimed,
+            Attachment::Queues{number, &send, receive_queue(), send.entries() + receive_entries});
+        return;
     }
-}
-
-QueuePair::State::~State()
-{
-    send_cq->queue.detach(number);
-    receive_cq->queue.detach(number);
-    send_cq->claimed -= send.entries();
-    receive_cq->claimed -= receive ? receive->entries() : 0;
+    send_attachment.emplace(send_cq->queue, send_cq->claimed,
+                            Attachment::Queues{number, &send, nullptr, send.entries()});
+    receive_attachment.emplace(
+        receive_cq->queue, receive_cq->claimed,
+        Attachment::Queues{number, nullptr, receive_queue(), receive_entries});
 }
 
 QueuePair::QueuePair(const Session& session, std::uint32_t adapter, CompletionQueue& send_queue,

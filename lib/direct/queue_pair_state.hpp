@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #pragma once
 
+#include "lib/direct/attachment.hpp"
 #include "lib/direct/link.hpp"
 #include "lib/direct/watched_mapping.hpp"
 #include "p2prdma/direct/completion_queue.hpp"
@@ -36,7 +37,7 @@ struct QueuePair::State {
           std::shared_ptr<CompletionQueue::State> for_receive);
     State(const State&) = delete;
     State& operator=(const State&) = delete;
-    ~State();
+    ~State() = default;
 
     // What goes first is last: queues and mappings, the queue pair, then what it depends on.
     std::shared_ptr<CompletionQueue::State> send_cq;
@@ -49,6 +50,8 @@ struct QueuePair::State {
     std::optional<WorkQueue> receive_memory;
     EfaSendQueue send;
     std::optional<EfaReceiveQueue> receive;
+    std::optional<Attachment> send_attachment;    ///< for both, if they complete in one queue
+    std::optional<Attachment> receive_attachment; ///< else
 
 private:
     [[nodiscard]] EfaReceiveQueue* receive_queue() noexcept

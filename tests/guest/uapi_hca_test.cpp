@@ -258,6 +258,32 @@ TEST_CASE("HCA_REGS: munmap, mremap and mprotect take windows away")
                 buffer);
 }
 
+TEST_CASE("WINDOW_SHUT: takes a window away, but keeps its slot")
+{
+    const Rig rig;
+    const Regs regs = rig.queue();
+    std::optional<Window> window;
+    window.emplace(rig.card, regs.fd, 0, page);
+    REQUIRE(window->error == 0);
+    const auto shut = [&](std::uint64_t argument) {
+        return ::ioctl(window->fd.get(), P2PRDMA_WINDOW_SHUT, argument) ? errno : 0;
+    };
+    CHECK(shut(1) == EINVAL);
+    CHECK_FALSE(window->taken_away());
+    CHECK(::ioctl(window->fd.get(), P2PRDMA_WINDOW_OPEN, 0) != 0);
+    CHECK(errno == ENOTTY);
+    CHECK(shut(0) == 0);
+    CHECK(window->taken_away());
+    CHECK(shut(0) == 0); // once more changes nothing
+    const Window next(rig.card, regs.fd, 0, page);
+    REQUIRE(next.error == 0); // what lay behind it is still there for others
+    CHECK(next.args.slot != window->args.slot);
+    const auto slot = window->args.slot;
+    window.reset();
+    CHECK(Window(rig.card, regs.fd, 0, page).args.slot == slot);
+    CHECK_FALSE(next.taken_away());
+}
+
 TEST_CASE("HCA_REGS: a ring's window goes with its mapping, too")
 {
     Rig rig;

@@ -84,10 +84,10 @@ class Client:
         return self.raw(op, struct.pack("<" + layout, *values))[0]
 
     def hello(self):
-        version, epoch, _, adapters, qps, memory, host = self.call(
+        version, epoch, offers, adapters, qps, memory, host = self.call(
             HELLO, "IIQ32s", 1, 1, 0, self.name.encode(), reply="IIQIIQ64s")
-        return {"version": version, "epoch": epoch, "adapters": adapters, "qps": qps,
-                "memory": memory, "host": host.rstrip(b"\0").decode()}
+        return {"version": version, "epoch": epoch, "capabilities": offers, "adapters": adapters,
+                "qps": qps, "memory": memory, "host": host.rstrip(b"\0").decode()}
 
     def adapter(self, number=0):
         *numbers, rdma, gid, name, reason = self.call(ADAPTER_QUERY, "II", number, 0,

@@ -186,10 +186,17 @@ def daemon_adapter_gone(lab):
     event, *_ = client.event()
     counter = client.counter(qp, 1, event)
     client.map("ring", send[0], 4096)
+    traced = ["window_ioctl", "efa_destroy_qp"]
+    host.run(f"mount -t tracefs tracefs /sys/kernel/tracing; cd /sys/kernel/tracing && "
+             f"echo {' '.join(traced)} > set_ftrace_filter && echo function > current_tracer")
     function = host.run("basename $(readlink -f /sys/class/infiniband/efa_0/device)").out.strip()
     path = host.run(f"readlink -f /sys/bus/pci/devices/{function}/driver").out.strip()
     host.run(f"echo {function} > {path}/unbind", timeout=60)
     lab.ok(True, "the driver goes although clients use the adapter")
+    trace = host.run("cat /sys/kernel/tracing/trace").out
+    order = [name for line in trace.splitlines() for name in traced if f" {name} " in line]
+    lab.is_equal(order, ["window_ioctl"] * 4 + ["efa_destroy_qp"],
+                 "each window is shut before the queue pair behind it is destroyed")
     lab.is_equal(client.refusal(CQ_CREATE, "II", 0, 64), "ENODEV", "calls on it say so")
     lab.ok(eventually(lambda: client.state() & ERR), "the client is told that its windows are gone")
     client.unmap("ring")

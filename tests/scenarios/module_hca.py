@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """Registers of an RDMA adapter behind windows of a card: p2prdma_ib.ko."""
 
+import pathlib
+
 from p2plab import scenario
+from p2plab.machine import kmod_dir
 
 TEST = "uapi_hca_test"
 UNBIND = ("address=$(basename $(readlink -f /sys/class/infiniband/efa_0/device)); "
@@ -13,6 +16,9 @@ SOME, OTHERS = ["one-switch", "ports-iommu"], ["two-ports", "switch-iommu"]
 def passes_tests(lab):
     """What a process has mapped goes behind windows, and away with the mapping."""
     a = lab["a"]
+    module = pathlib.Path(kmod_dir(a.run("uname -r").out.strip())) / "p2prdma_ib.ko"
+    lab.ok(b"softdep=pre: ib_uverbs\0" in module.read_bytes(),
+           "modprobe loads ib_uverbs first, whose end then comes after this module's")
     lab.guest_tests(a, TEST, "'~*unbinding*'", timeout=120)
     lab.is_equal(a.run("cat /sys/class/p2prdma/card0/windows_in_use").out.strip(), "0",
                  "no window is left")

@@ -93,6 +93,33 @@ TEST_CASE("daemon: HELLO comes first, once, and agrees on a version")
     CHECK(bench.hello().status == EPROTO);
 }
 
+TEST_CASE("daemon: HELLO tells what is offered, and refuses who needs more")
+{
+    const auto ask = [](Bench& bench, std::uint64_t needed) {
+        p2prdma_hello_request request = {};
+        request.version_min = request.version_max = 1;
+        request.capabilities = needed;
+        return bench.ask(P2PRDMA_OP_HELLO, request);
+    };
+    const auto offered = [&](Bench& bench, std::uint64_t needed) {
+        const auto reply = ask(bench, needed);
+        REQUIRE(reply.status == 0);
+        return Bench::body<p2prdma_hello_reply>(reply).capabilities;
+    };
+    constexpr std::uint64_t all = P2PRDMA_HELLO_DIRECT | P2PRDMA_HELLO_STREAMS;
+    Bench bench;
+    CHECK(ask(bench, 1 << 2).status == EOPNOTSUPP);
+    CHECK(ask(bench, std::uint64_t(1) << 63).status == EOPNOTSUPP);
+    CHECK(offered(bench, all) == all);
+    Bench silent({.streams = 0});
+    CHECK(ask(silent, P2PRDMA_HELLO_STREAMS).status == EOPNOTSUPP);
+    CHECK(offered(silent, P2PRDMA_HELLO_DIRECT) == P2PRDMA_HELLO_DIRECT);
+    Bench far;
+    far.provider.caps = P2PRDMA_ADAPTER_RDMA_READ | P2PRDMA_ADAPTER_RDMA_WRITE;
+    CHECK(ask(far, P2PRDMA_HELLO_DIRECT).status == EOPNOTSUPP);
+    CHECK(offered(far, 0) == P2PRDMA_HELLO_STREAMS);
+}
+
 TEST_CASE("daemon: headers and bodies are checked")
 {
     Bench bench;

@@ -219,7 +219,7 @@ public:
     AdapterInfo query(std::uint32_t adapter) override
     {
         AdapterInfo info;
-        info.caps = 31;
+        info.caps = caps;
         info.name = "fake_" + std::to_string(adapter);
         info.reason = std::string(300, 'x');
         return info;
@@ -242,6 +242,8 @@ public:
     }
     void watch(std::vector<pollfd>&) override {}
     std::vector<const Object*> attend() override { return {}; }
+
+    std::uint32_t caps = 31; ///< of its adapters
 
 private:
     World& world_;

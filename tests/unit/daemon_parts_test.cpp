@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "p2prdma/error.hpp"
 #include "tools/p2prdmad/bus_guard.hpp"
+#include "tools/p2prdmad/card_service.hpp"
 #include "tools/p2prdmad/log.hpp"
 #include "tools/p2prdmad/options.hpp"
 #include "tools/p2prdmad/refusal.hpp"
@@ -144,4 +145,25 @@ TEST_CASE("daemon: memory that was taken away reads as zero, and that is noticed
     }
     ::munmap(const_cast<std::byte*>(memory), 8192);
     ::close(fd);
+}
+
+TEST_CASE("daemon: a kernel without peer-to-peer DMA is refused, and told what it lacks")
+{
+    CardInfo info;
+    info.has_memory = info.has_control = info.has_bells = info.has_doorbells = info.has_windows =
+        true;
+    const auto refusal = [&info]() -> std::string {
+        try {
+            require_servable(info, "card0");
+        } catch (const Error& error) {
+            CHECK(error.code() == Errc::unsupported);
+            return error.what();
+        }
+        return "";
+    };
+    CHECK(refusal().find("CONFIG_PCI_P2PDMA") != std::string::npos);
+    info.has_p2pdma = true;
+    CHECK(refusal().empty());
+    info.has_windows = false;
+    CHECK(refusal().find("no machine of its own") != std::string::npos);
 }

@@ -13,10 +13,7 @@ namespace {
 Card open_card(const std::string& name)
 {
     auto card = Card::open(name);
-    const auto info = card.info();
-    if (!info.has_control || !info.has_bells || !info.has_doorbells || !info.has_windows)
-        throw Error(Errc::unsupported,
-                    card.name() + " has no machine of its own that could be served");
+    require_servable(card.info(), card.name());
     return card;
 }
 
@@ -46,6 +43,17 @@ VerbsProvider::MayAddress may_address(const Options& options)
 }
 
 } // namespace
+
+void require_servable(const CardInfo& info, const std::string& name)
+{
+    if (!info.has_control || !info.has_bells || !info.has_doorbells || !info.has_windows)
+        throw Error(Errc::unsupported, name + " has no machine of its own that could be served");
+    if (!info.has_p2pdma)
+        throw Error(Errc::unsupported,
+                    "this kernel does not route peer-to-peer DMA between " + name +
+                        " and adapters: CONFIG_PCI_P2PDMA, or its mapping of dma-bufs (as in Linux "
+                        "7.3), is missing; without it the card's machine cannot be served");
+}
 
 CardService::CardService(const Options& options)
     : card_(open_card(options.card)),

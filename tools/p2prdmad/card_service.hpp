@@ -13,6 +13,9 @@
 
 namespace p2prdma::daemon {
 
+/// \throws p2prdma::Error unsupported if the card, or the kernel it is in, cannot be served
+void require_servable(const CardInfo& info, const std::string& name);
+
 /// An open card with its adapters and the bells between it and the daemon.
 class CardService {
 public:

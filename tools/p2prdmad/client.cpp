@@ -146,15 +146,29 @@ Outcome Client::dispatch_stream(const Request& request)
     }
 }
 
+/// enum p2prdma_hello_caps
+std::uint64_t Client::offered() const
+{
+    std::uint64_t offers = services_.quota.streams ? P2PRDMA_HELLO_STREAMS : 0;
+    for (std::uint32_t i = 0; i < services_.provider.adapters(); i++)
+        if (services_.provider.query(i).caps & P2PRDMA_ADAPTER_CQ_IN_CARD)
+            offers |= P2PRDMA_HELLO_DIRECT;
+    return offers;
+}
+
 Reply Client::hello(const p2prdma_hello_request& request)
 {
     if (le(request.version_min) > 1 || le(request.version_max) < 1)
         throw Refusal(EOPNOTSUPP, "the client does not speak version 1 of messages");
+    const auto offers = offered();
+    if (le<std::uint64_t>(request.capabilities) & ~offers)
+        throw Refusal(EOPNOTSUPP, "the client needs what is not offered");
     greeted_ = true;
     name_ = printable(text_of(request.name));
     p2prdma_hello_reply reply = {};
     reply.version = le(1u);
     reply.epoch = le(services_.epoch);
+    reply.capabilities = le<std::uint64_t>(offers);
     reply.adapters = le(services_.provider.adapters());
     reply.max_qps = le(services_.quota.queue_pairs);
     reply.max_mem = le<std::uint64_t>(services_.quota.memory);

@@ -64,6 +64,7 @@ private:
 
     Outcome dispatch(const Request& request);
     Outcome dispatch_stream(const Request& request);
+    std::uint64_t offered() const;
     Reply hello(const p2prdma_hello_request& request);
     Reply adapter_query(const p2prdma_adapter_query_request& request);
     Reply mem_alloc(const p2prdma_mem_alloc_request& request);

@@ -237,9 +237,11 @@ void EfaQueuePair::open_windows(const Card& card, const HcaRegisters& registers,
                .max_batch = rq.max_batch};
 }
 
-/// The windows' slots stay taken until the card has unmapped them.
+/// Nothing may lead to queue memory that is about to be another's. The windows' slots stay taken
+/// until the card has unmapped them.
 void EfaQueuePair::dispose() noexcept
 {
+    std::ranges::for_each(windows, &Window::shut);
     if (qp) {
         ibv_qp_attr attributes = {};
         attributes.qp_state = IBV_QPS_ERR;

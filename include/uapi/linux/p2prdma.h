@@ -52,6 +52,15 @@
 /* On /dev/p2prdma/hca, which p2prdma_ib.ko makes. */
 #define P2PRDMA_HCA_REGS _IO(P2PRDMA_TYPE, 0x50)
 
+/*
+ * On a window's descriptor, without an argument (0): takes away what lies behind
+ * the window, as if it had gone. On return nothing that the card did through it
+ * lands any more; the slot stays taken until the descriptor is closed. For who is
+ * about to destroy what is behind it while the card may still have the slot mapped.
+ * Errors: EINVAL: an argument.
+ */
+#define P2PRDMA_WINDOW_SHUT _IO(P2PRDMA_TYPE, 0x60)
+
 #define P2PRDMA_NAME_LEN 16
 
 /**
@@ -401,11 +410,15 @@ enum p2prdma_hca_kind {
  *	caller's mapping goes, in whatever way it goes.
  * @cache: out: how the CPU must map it: enum p2prdma_cache
  *
- * Errors: EBADF: no uverbs descriptor, or its adapter is gone. EFAULT: no
- * mapping of it at @address, or not all of @length. EINVAL: the alignment that
- * @kind needs. EPERM: the mapping is not writable. EXDEV: what is mapped is not
- * of that device. EOPNOTSUPP: the mapping is not of @kind, or not contiguous.
- * Whether a page of P2PRDMA_HCA_QUEUE also holds a foreign queue is not seen: the
+ * Errors: EBADF: no uverbs descriptor, or its adapter is gone or no PCI device.
+ * ENODEV: the adapter is just going. EFAULT: no mapping of it at @address, or not
+ * all of @length. EINVAL: a queue or ring that does not begin and end at a page,
+ * so that a page of it may also hold a foreign queue; a doorbell that is not
+ * aligned to 4 bytes or reaches beyond its page; no length, or one above 64 MiB.
+ * EPERM: the mapping is not writable. EXDEV: what is mapped is not of that
+ * device. EOPNOTSUPP: the mapping is not of @kind, or not contiguous; or the
+ * kernel cannot route peer-to-peer DMA there (registers without
+ * CONFIG_PCI_P2PDMA). Whether whole pages hold a foreign queue is not seen: the
  * caller makes rings of whole pages.
  */
 struct p2prdma_hca_regs {

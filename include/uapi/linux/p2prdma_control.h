@@ -235,10 +235,22 @@ struct p2prdma_id_reply {
 };
 
 /**
+ * enum p2prdma_hello_caps - what a daemon offers
+ * @P2PRDMA_HELLO_DIRECT: an adapter at least whose queues a card's program can
+ *	drive: it has completion queues in card memory
+ * @P2PRDMA_HELLO_STREAMS: TCP connections of the host's
+ */
+enum p2prdma_hello_caps {
+	P2PRDMA_HELLO_DIRECT = 1 << 0,
+	P2PRDMA_HELLO_STREAMS = 1 << 1,
+};
+
+/**
  * struct p2prdma_hello_request - versions and capabilities
  * @version_min: lowest message version that the client speaks
  * @version_max: highest; there is version 1
- * @capabilities: 0
+ * @capabilities: mask of enum p2prdma_hello_caps that the client cannot do
+ *	without: EOPNOTSUPP if the daemon does not offer, or know, one of them
  * @name: of the program, NUL-padded; for the log
  */
 struct p2prdma_hello_request {
@@ -252,7 +264,7 @@ struct p2prdma_hello_request {
  * struct p2prdma_hello_reply - what was agreed on
  * @version: of messages; EOPNOTSUPP if there is none in common
  * @epoch: of the daemon
- * @capabilities: 0
+ * @capabilities: mask of enum p2prdma_hello_caps: all that the daemon offers now
  * @adapters: how many this client may use
  * @max_qps: quotas of this client
  * @max_mem: bytes of card memory
