@@ -96,6 +96,11 @@ def unit_tsan():
     return catch2("unit-tsan", "build/tsan/unit-tests", timeout=600)
 
 
+def unit_long():
+    """Its tests with their full counts, natively."""
+    return catch2("unit-long", "build/lab/unit-tests", "[.long]", timeout=3600)
+
+
 def l2():
     """The tests of the transport over Ethernet frames."""
     return catch2("l2", "build/lab/l2-tests")
@@ -233,7 +238,7 @@ def main():
     parts = [unit, unit_asan, l2, l2_asan, models, network, module_builds, commands, demo,
              scenarios]
     if arguments.long:
-        parts += [unit_tsan, l2_tsan, l2_long]
+        parts += [unit_tsan, unit_long, l2_tsan, l2_long]
     if arguments.only:
         names = arguments.only.split(",")
         if unknown := set(names) - {p.__name__ for p in parts}:

@@ -11,8 +11,11 @@
 #include <catch2/generators/catch_generators.hpp>
 
 #include <array>
+#include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <thread>
 
 using namespace direct_rig;
 using Clock = Event::Clock;
@@ -38,6 +41,24 @@ void write_and_check(Talk& talk, std::uint64_t id, std::uint32_t length, std::ui
     CHECK(completion.id == id);
     CHECK(completion.status == Status::ok);
     CHECK(talk.far.read(offset, length) == talk.near.read(offset, length));
+}
+
+/// What `near` wrote, and saw completed, is visible after it.
+void flush(Talk& talk)
+{
+    REQUIRE(talk.near.qp.post_flush(0, talk.peer, talk.near.region.local(60000, 8),
+                                    talk.far.region.remote()) == Posted::ok);
+    REQUIRE(talk.near.next().status == Status::ok);
+}
+
+/// Until the file is there, which the host's scenario makes.
+void wait_for(const std::filesystem::path& file)
+{
+    const auto end = Clock::now() + patience;
+    while (!std::filesystem::exists(file)) {
+        REQUIRE(Clock::now() < end);
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
 }
 
 bool is_error(const std::error_code& code, p2prdma::Errc expected)
@@ -163,9 +184,7 @@ TEST_CASE("R6.2 what a write brought is visible after its completion and a flush
         REQUIRE(talk.near.qp.post_write(i, talk.peer, talk.near.region.local(0, 4096),
                                         talk.far.region.remote()) == Posted::ok);
         REQUIRE(talk.near.next().status == Status::ok);
-        REQUIRE(talk.near.qp.post_flush(i, talk.peer, talk.near.region.local(60000, 8),
-                                        talk.far.region.remote()) == Posted::ok);
-        REQUIRE(talk.near.next().status == Status::ok);
+        flush(talk);
         REQUIRE(talk.far.read(0, 8)[0] == static_cast<std::byte>(i));
     }
 }
@@ -193,23 +212,74 @@ TEST_CASE("R6.1 R6.8 the adapter's own counter raises the event, and no raise is
         CHECK(event.count() - before == 20);
 }
 
-TEST_CASE("an event is a target of writes; a counter may count into memory")
+TEST_CASE("R6.1 R6.2 an event is a target of writes, behind data and a flush")
 {
     const auto session = Session::open();
     Talk talk(session);
     const Event event(session, 0);
     const Region page(session, 0, event);
+    for (unsigned i = 1; i <= 20; ++i) {
+        talk.near.fill(i);
+        REQUIRE(talk.near.qp.post_write(i, talk.peer, talk.near.region.local(0, 4096),
+                                        talk.far.region.remote()) == Posted::ok);
+        REQUIRE(talk.near.next().status == Status::ok);
+        flush(talk);
+        const auto seen = event.count();
+        REQUIRE(talk.near.qp.post_write(i, talk.peer, talk.near.region.local(0, 8),
+                                        page.remote()) == Posted::ok);
+        REQUIRE(event.wait(seen, Clock::now() + patience) == Wakeup::raised);
+        CHECK(event.count() == seen + 1);
+        REQUIRE(talk.far.read(0, 4096) == talk.near.read(0, 4096));
+        REQUIRE(talk.near.next().status == Status::ok);
+    }
+}
+
+TEST_CASE("a counter may count into memory")
+{
+    const auto session = Session::open();
+    Talk talk(session);
     const Counter counter(session, talk.near.qp, Counted::writes, talk.near.memory, 40960);
-    const auto seen = event.count();
-    REQUIRE(talk.near.qp.post_write(1, talk.peer, talk.near.region.local(0, 8), page.remote()) ==
-            Posted::ok);
-    REQUIRE(event.wait(seen, Clock::now() + patience) == Wakeup::raised);
-    CHECK(event.count() == seen + 1);
+    REQUIRE(talk.near.qp.post_write(1, talk.peer, talk.near.region.local(0, 8),
+                                    talk.far.region.remote()) == Posted::ok);
     REQUIRE(talk.near.next().status == Status::ok);
     const auto end = Clock::now() + patience;
     while (talk.near.read(40960, 1)[0] != std::byte{1} && Clock::now() < end) {
     }
     CHECK(talk.near.read(40960, 8)[0] == std::byte{1});
+}
+
+// Says "ready", goes on when /run/out/stopped is there, says "done".
+TEST_CASE("R2.2 R6.1 R6.2 writes, reads, messages and wake-ups while the host stands still",
+          "[.stopped]")
+{
+    const auto session = Session::open();
+    Talk talk(session);
+    const Event event(session, 0);
+    REQUIRE(event.is_p2p());
+    const Counter counter(session, talk.far.qp, Counted::remote_writes, event);
+    std::puts("ready");
+    std::fflush(stdout);
+    wait_for("/run/out/stopped");
+    for (unsigned i = 1; i <= 100; ++i) {
+        talk.near.fill(i);
+        REQUIRE(talk.near.qp.post_write(i, talk.peer, talk.near.region.local(0, 3000),
+                                        talk.far.region.remote()) == Posted::ok);
+        REQUIRE(event.wait_until(Clock::now() + patience, [&] { return event.value() == i; }) ==
+                Wakeup::raised);
+        REQUIRE(talk.far.read(0, 3000) == talk.near.read(0, 3000));
+        REQUIRE(talk.near.next().status == Status::ok);
+        REQUIRE(talk.near.qp.post_read(i, talk.peer, talk.near.region.local(30000, 400),
+                                       talk.far.region.remote(i)) == Posted::ok);
+        REQUIRE(talk.near.next().status == Status::ok);
+        REQUIRE(talk.near.read(30000, 400) == talk.far.read(i, 400));
+        REQUIRE(talk.far.qp.post_receive(i, talk.far.region.local(50000, 200)) == Posted::ok);
+        REQUIRE(talk.near.qp.post_send(i, talk.peer, talk.near.region.local(0, 150)) == Posted::ok);
+        REQUIRE(talk.far.next().length == 150);
+        REQUIRE(talk.far.read(50000, 150) == talk.near.read(0, 150));
+        REQUIRE(talk.near.next().status == Status::ok);
+    }
+    std::puts("done");
+    std::fflush(stdout);
 }
 
 TEST_CASE("objects may go in any order")

@@ -9,6 +9,8 @@
 #include <p2prdma/direct/counter.hpp>
 #include <p2prdma/direct/event.hpp>
 
+#include <span>
+
 using namespace direct_rig;
 using Clock = Event::Clock;
 
@@ -55,6 +57,16 @@ struct Late {
         return true;
     }
     void complete() { REQUIRE(near.next().status == Status::ok); }
+    /// Has the queue pair that writes write a number to a doorbell page, and waits for the event.
+    void announce(unsigned number, const Region& page, const Event& event)
+    {
+        const std::uint64_t word = number;
+        near.memory.write(length, std::as_bytes(std::span(&word, 1)));
+        REQUIRE(near.qp.post_write(number, peer, near.region.local(length, sizeof(word)),
+                                   page.remote()) == Posted::ok);
+        REQUIRE(event.wait_until(Clock::now() + patience,
+                                 [&] { return event.value() == number; }) == Wakeup::raised);
+    }
 };
 
 } // namespace
@@ -116,6 +128,40 @@ TEST_CASE("R6.2 R6.8 an event that the host relays may come before the data; a f
         REQUIRE(late.visible(i));
     }
     CHECK(stale > 0);
+}
+
+TEST_CASE("R6.1 R6.2 who is woken by a write to a doorbell page behind a flush sees the data",
+          "[late][overtaken]")
+{
+    Late late;
+    const Event event(late.session, 1);
+    REQUIRE(event.is_p2p());
+    const Region page(late.session, 1, event);
+    for (unsigned i = 1; i <= rounds; ++i) {
+        late.write(i);
+        late.complete();
+        late.flush();
+        late.announce(i, page, event);
+        REQUIRE(late.visible(i));
+        late.complete();
+    }
+}
+
+TEST_CASE("R6.1 R6.2 without the flush a write to a doorbell page wakes too early", "[overtaken]")
+{
+    Late late;
+    const Event event(late.session, 1);
+    const Region page(late.session, 1, event);
+    unsigned stale = 0;
+    for (unsigned i = 1; i <= rounds; ++i) {
+        late.write(i);
+        late.complete();
+        late.announce(i, page, event);
+        stale += late.visible(i) ? 0 : 1;
+        late.complete();
+        late.flush();
+    }
+    CHECK(stale == rounds);
 }
 
 TEST_CASE("R6.2 these tests see it when an adapter breaks the order", "[overtaken]")

@@ -4,6 +4,7 @@
 from p2plab import scenario
 
 DELAY = 150  # milliseconds: longer than a completion takes, even in an emulated machine
+LONG_DELAY = 10000  # what is never waited for: a flush ends it
 
 
 @scenario("{}/machine,efas=2", each=["one-switch", "switch-iommu"], each_long=["two-ports"],
@@ -14,5 +15,5 @@ def late_data(lab):
     host.start_daemon()
     host.server("device", "efa1", request={"delay_peer_writes": DELAY})
     lab.guest_tests(card, "direct_visibility_test", "[late]", timeout=120)
-    host.server("device", "efa1", request={"delay_peer_writes": DELAY, "longer_than": 32})
+    host.server("device", "efa1", request={"delay_peer_writes": LONG_DELAY, "longer_than": 32})
     lab.guest_tests(card, "direct_visibility_test", "[overtaken]", timeout=60)

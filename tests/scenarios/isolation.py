@@ -23,3 +23,13 @@ def isolation_is_told_and_can_be_demanded(lab):
     else:
         lab.ok("isolation iommu-strict is demanded, but there is none" in refused.out,
                f"a level that is not there is refused: {refused.out.strip()[-200:]}")
+    if level == "iommu-strict":
+        daemon = a.start_daemon("--isolation iommu-strict")
+        a.run("kill -TERM $(pidof p2prdmad)")
+        lab.is_equal(daemon.wait().rc, 0, "p2prdmad serves with a level that is there")
+    else:
+        for adapter in ("", " --adapter efa_0"):
+            refused = a.run(f"p2prdmad --isolation iommu-strict{adapter}", check=False)
+            lab.is_equal((refused.rc, "isolation iommu-strict is demanded, but there is none"
+                          in refused.out), (5, True),
+                         f"p2prdmad{adapter} refuses without it: {refused.out.strip()[-200:]}")

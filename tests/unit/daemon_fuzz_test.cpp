@@ -7,8 +7,11 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <random>
+#include <set>
+#include <tuple>
 
 using namespace p2prdma::daemon;
 using namespace p2prdma::daemon::test;
@@ -28,16 +31,23 @@ public:
     /// One round: some messages, perhaps a broken ring, then what the daemon makes of it.
     std::uint32_t round()
     {
-        const auto count = below(20) ? 1 + below(8) : below(P2PRDMA_CONTROL_SLOTS);
+        const auto count = brief_      ? below(4)
+                           : below(20) ? 1 + below(8)
+                                       : below(P2PRDMA_CONTROL_SLOTS);
         for (std::uint32_t i = 0; i < count; i++)
             bench_->card.put_message(message());
-        if (below(200) == 0)
+        bool is_wild = false;
+        if (brief_)
+            is_wild = break_ring();
+        else if (below(200) == 0)
             break_something();
         if (below(3))
             bench_->card.acknowledge();
         bench_->now += std::chrono::milliseconds(below(50) ? 1 : 2000);
         try {
             bench_->engine.serve(bench_->now);
+            if (is_wild)
+                throw std::logic_error("a wild ring is served");
             check_state();
             take_replies();
         } catch (const EpochOver&) {
@@ -55,6 +65,9 @@ public:
     std::uint64_t answered() const { return answered_; }
     std::uint64_t succeeded() const { return succeeded_; }
     std::uint64_t epochs() const { return epochs_; }
+    /// Different ones of random indices and epochs, as the daemon found them.
+    std::size_t ring_states() const { return ring_states_.size(); }
+    std::uint64_t queue_pairs() const { return queue_pairs_; }
 
 private:
     /// A bench whose world outlives its engine.
@@ -94,6 +107,9 @@ private:
         bench_->engine.open();
         bench_->card.join();
         ids_.clear();
+        cqs_.clear();
+        // Most epochs are there for their rings, and short; the messages go into the others.
+        brief_ = below(64) != 0;
     }
     void check_empty() const
     {
@@ -133,6 +149,12 @@ private:
         if (ids_.empty() || rarely())
             return static_cast<std::uint32_t>(number());
         return ids_[below(static_cast<std::uint32_t>(ids_.size()))];
+    }
+    /// A completion queue that was given to that client, mostly.
+    std::uint32_t cq_of(std::uint32_t client)
+    {
+        const auto& known = cqs_[client];
+        return known.empty() || rarely() ? id() : known[below(std::uint32_t(known.size()))];
     }
     std::uint64_t length() { return rarely() ? number() : 1 + below(9000); }
     std::uint64_t reserved() { return below(64) ? 0 : number(); }
@@ -217,10 +239,12 @@ private:
         case P2PRDMA_OP_QP_CREATE: {
             p2prdma_qp_create_request qp = {};
             qp.adapter = below(2);
-            qp.send_cq = id();
-            qp.receive_cq = id();
+            qp.send_cq = cq_of(message.client);
+            qp.receive_cq = below(2) ? __le32(qp.send_cq) : cq_of(message.client);
             qp.send_entries = small();
             qp.receive_entries = small();
+            qp.inline_bytes = static_cast<__le32>(below(2) ? below(100) : number());
+            qp.qkey = static_cast<__le32>(below(2) ? random_() : number());
             return set(message, qp);
         }
         case P2PRDMA_OP_AH_CREATE:
@@ -264,31 +288,54 @@ private:
     /// What only a card's kernel can do.
     void break_something()
     {
-        auto& card = bench_->card.card();
-        switch (below(7)) {
+        switch (below(5)) {
         case 0:
-            card.request_head += below(2) ? below(200) : static_cast<__le32>(random_());
+            break_ring();
             return;
         case 1:
-            card.reply_tail += below(2) ? below(200) : static_cast<__le32>(random_());
-            return;
-        case 2:
-            card.epoch =
-                below(2) ? std::uint32_t(P2PRDMA_CONTROL_LEFT) : static_cast<__le32>(random_());
-            return;
-        case 3:
-            for (auto& revoked : card.revoked)
+            for (auto& revoked : bench_->card.card().revoked)
                 revoked = static_cast<__le32>(random_());
             return;
-        case 4: // what is the host's: it must not believe it
+        case 2: // what is the host's: it must not believe it
             scribble(P2PRDMA_CONTROL_GRANTS, P2PRDMA_CONTROL_GRANT_COUNT * sizeof(p2prdma_grant));
             return;
-        case 5:
+        case 3:
             scribble(P2PRDMA_CONTROL_HOST, sizeof(p2prdma_control_host));
             return;
         default:
             scribble(P2PRDMA_CONTROL_REQUESTS, P2PRDMA_CONTROL_SLOTS * sizeof(p2prdma_message));
         }
+    }
+    /// Some of what the card says about the rings becomes random. Whether that must end the epoch,
+    /// if nothing else was broken in it.
+    bool break_ring()
+    {
+        auto& card = bench_->card.card();
+        const auto what = 1 + below(15);
+        if (what & 1)
+            card.request_head += random_step();
+        if (what & 2)
+            card.reply_tail += random_step();
+        if (what & 4 && below(4) == 0)
+            card.epoch =
+                below(2) ? std::uint32_t(P2PRDMA_CONTROL_LEFT) : static_cast<__le32>(random_());
+        if (what & 8)
+            card.polls = static_cast<__le32>(random_());
+        const auto& host = bench_->card.host();
+        const std::uint32_t requests = card.request_head - host.request_tail;
+        const std::uint32_t replies = host.reply_head - card.reply_tail;
+        ring_states_.emplace(requests, replies, card.epoch);
+        if (card.epoch != FakeCard::epoch)
+            return card.epoch == P2PRDMA_CONTROL_LEFT;
+        // Requests are not looked at while there may be no room for replies.
+        return replies > P2PRDMA_CONTROL_SLOTS ||
+               (replies == 0 && requests > P2PRDMA_CONTROL_SLOTS);
+    }
+    /// On from where an index is, or back: often near, as far as a ring is long.
+    std::uint32_t random_step()
+    {
+        return below(2) ? below(2 * P2PRDMA_CONTROL_SLOTS) - P2PRDMA_CONTROL_SLOTS
+                        : static_cast<std::uint32_t>(random_());
     }
     void scribble(std::size_t offset, std::size_t length)
     {
@@ -316,8 +363,11 @@ private:
             if (reply->status)
                 continue;
             succeeded_++;
+            queue_pairs_ += reply->op == P2PRDMA_OP_QP_CREATE;
             if (reply->length >= 8 && reply->op != P2PRDMA_OP_HELLO)
-                remember(reply->op == P2PRDMA_OP_STREAM_RECEIVE ? 0 : first_word(*reply));
+                remember(ids_, reply->op == P2PRDMA_OP_STREAM_RECEIVE ? 0 : first_word(*reply));
+            if (reply->op == P2PRDMA_OP_CQ_CREATE)
+                remember(cqs_[reply->client], first_word(*reply));
         }
     }
     static std::uint32_t first_word(const p2prdma_message& reply)
@@ -326,21 +376,25 @@ private:
         std::memcpy(&word, reply.body, sizeof(word));
         return word;
     }
-    void remember(std::uint32_t id)
+    void remember(std::vector<std::uint32_t>& ids, std::uint32_t id)
     {
-        if (ids_.size() < 64)
-            ids_.push_back(id);
+        if (ids.size() < 64)
+            ids.push_back(id);
         else
-            ids_[below(64)] = id;
+            ids[below(64)] = id;
     }
 
     std::mt19937_64 random_;
     World world_;
     std::unique_ptr<Arena> bench_;
-    std::vector<std::uint32_t> ids_;
+    std::vector<std::uint32_t> ids_;                          // that were given out
+    std::map<std::uint32_t, std::vector<std::uint32_t>> cqs_; // of each client
     std::uint64_t answered_ = 0;
     std::uint64_t succeeded_ = 0;
     std::uint64_t epochs_ = 0;
+    std::uint64_t queue_pairs_ = 0;
+    std::set<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>> ring_states_;
+    bool brief_ = false; ///< this epoch
 };
 
 } // namespace
@@ -360,5 +414,7 @@ TEST_CASE("daemon: R2.8 10^6 messages of a hostile card")
     // The card must have got far, else nothing was tried.
     CHECK(card.answered() > count / 4);
     CHECK(card.succeeded() > count / 40);
-    CHECK(card.epochs() > count / 10000);
+    CHECK(card.epochs() > count / 200);
+    CHECK(card.ring_states() > count / 100);
+    CHECK(card.queue_pairs() > count / 1000);
 }
