@@ -112,8 +112,9 @@ private:
 /// A pair with so much memory, frames of so many bytes, and psn that wrap soon.
 struct LongRig {
     LongRig(std::size_t size, std::uint32_t frame_limit)
-        : source(size), link{.frame_limit = frame_limit}, left(world.add({}, link)),
-          right(world.add({}, link)), pair(world, on(left, sink_of_left), on(right, sink_of_right)),
+        : source(size), link{.frame_limit = frame_limit, .receive_queue = std::size_t{1} << 24},
+          left(world.add({}, link)), right(world.add({}, link)),
+          pair(world, on(left, sink_of_left), on(right, sink_of_right)),
           source_of_a(pair.a.add_region(source.bytes(), Access::local_read)),
           source_of_b(pair.b.add_region(source.bytes(), Access::remote_read)),
           sink_of_a(pair.a.add_region(sink_of_left.bytes(), Access::local_write, true)),
@@ -152,7 +153,7 @@ struct LongRig {
     RepeatedMemory source;
     ForgetfulPager sink_of_left{source.bytes()}, sink_of_right{source.bytes()};
     World world{1};
-    LinkOptions link;
+    LinkOptions link; ///< with room for a whole window: nothing is lost
     Station &left, &right;
     Pair pair;
     std::uint32_t source_of_a, source_of_b, sink_of_a, sink_of_b;
