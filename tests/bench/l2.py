@@ -285,7 +285,7 @@ def machine_bandwidth(a, b, kind):
 
 
 def machine_latency(a, b):
-    return machine_client(a, b, "packet", "ping --count 500")["round_trip_us"]["p50"] / 2
+    return machine_client(a, b, "ring", "ping --count 500")["round_trip_us"]["p50"] / 2
 
 
 def machine_tcp(a, b):
