@@ -15,14 +15,35 @@ constexpr float loss_alone = 0.15F;
 constexpr std::uint32_t group_size = 4;
 /// The allowance for queueing is the larger, the smaller the window: so all that share a queue end
 /// up with windows alike, although each knows the path's least round trip only roughly.
-constexpr float fixed_allowance = 40'000;   ///< nanoseconds
-constexpr float shared_allowance = 280'000; ///< nanoseconds, for a window of one frame of 1514
-constexpr std::uint32_t rounds_between_yields = 64;
-constexpr Time most_variation = std::chrono::microseconds(300);
+constexpr float fixed_allowance = 20'000;   ///< nanoseconds
+constexpr float shared_allowance = 160'000; ///< nanoseconds, for a window of one frame of 1514
+constexpr float loss_that_halves = 0.02F;   ///< ...the allowance
+constexpr float jumbo_allowance = 0.125F;   ///< so much more of the fixed one for each 1514 bytes
+/// What varies is not a queue's but the hosts' delay: so many times the variation is allowed.
+constexpr int allowed_variations = 2;
+constexpr Time most_variation = std::chrono::milliseconds(20);
+/// A queue stands if the path was not seen empty for so many round trips; hosts that run now and
+/// then answer at once in between. It was empty just now if it was seen so lately.
+constexpr int standing_round_trips = 8;
+constexpr int recent_round_trips = 2;
+
+constexpr Time yield_period = std::chrono::milliseconds(20);
+/// A yield that is due so soon may as well be now, and the first one comes so soon.
+constexpr Time yield_soon = yield_period / 2;
+/// In round trips, since not all begin to yield at once: when all have stopped and the queue is
+/// gone, in how long from then each sends one frame, and when all have seen the empty path.
+constexpr float yield_drained = 1.5F;
+constexpr float yield_spread = 0.5F;
+constexpr float yield_over = 2.5F;
 
 [[nodiscard]] float ratio(Time part, Time whole) noexcept
 {
     return static_cast<float>(part.count()) / static_cast<float>(whole.count());
+}
+
+[[nodiscard]] Time times(Time one, float factor) noexcept
+{
+    return Time(static_cast<Time::rep>(static_cast<float>(one.count()) * factor));
 }
 
 } // namespace
@@ -32,18 +53,23 @@ Congestion::Congestion(std::uint32_t limit, std::uint32_t frame_bytes) noexcept
       scale_(static_cast<float>(std::max(frame_bytes, 64U)) / common_frame),
       floor_(std::min(limit_, std::max(1.0F, 4 / scale_))),
       window_(std::min(limit_, std::max(1.0F, 10 / scale_))),
-      frames_(static_cast<std::uint32_t>(window_))
+      frames_(static_cast<std::uint32_t>(window_)), near_(allowance(Time::zero()) / 4),
+      period_(yield_soon)
 {
 }
 
-void Congestion::delivered(std::uint32_t frames, Time sample, const RoundTrip& round_trip,
+Time Congestion::delivered(std::uint32_t frames, Time sample, const RoundTrip& path,
                            Time now) noexcept
 {
     delivered_ += frames;
-    if (sample != Time::zero())
-        add(sample);
-    if (groups_ != 0 && now - round_began_ >= round_trip.smoothed())
-        end_round(round_trip, now);
+    if (sample == Time::zero())
+        return Time::zero();
+    if (yielding_)
+        return now - sample >= alone_from_ ? end_yield(now) : Time::zero();
+    add(sample);
+    if (groups_ != 0 && now - round_began_ >= path.smoothed())
+        end_round(path, now);
+    return is_turn_to_yield(sample, path, now) ? yield(path.smoothed(), now) : Time::zero();
 }
 
 /// The least of a few filters out what a scheduler delays. Always of as many, or he who sends more
@@ -68,38 +94,71 @@ void Congestion::timed_out() noexcept
 void Congestion::end_round(const RoundTrip& path, Time now) noexcept
 {
     remember_loss();
-    const auto round_trip = sum_ / groups_;
-    if (yielding_ == 0)
-        steer(round_trip, path);
-    else if (--yielding_ == 0)
-        window_ = std::max(window_, window_before_);
+    steer(sum_ / groups_, path, now);
+    begin_round(now);
+}
+
+void Congestion::begin_round(Time now) noexcept
+{
     frames_ = static_cast<std::uint32_t>(window_);
-    delivered_ = lost_ = groups_ = 0;
+    delivered_ = lost_ = groups_ = group_ = 0;
+    group_least_ = Time::max();
     round_began_ = now;
     sum_ = Time::zero();
     limited_ = false;
 }
 
-void Congestion::steer(Time round_trip, const RoundTrip& path) noexcept
+void Congestion::steer(Time round_trip, const RoundTrip& path, Time now) noexcept
 {
     const auto delay = round_trip - path.least();
     const auto allowed = allowance(path.variation());
+    near_ = allowed / 4;
     if (lost_ > 0 && heavy_loss(delay, path.least()))
         shrink(0.7F);
-    else if (delay > allowed)
+    else if (delay > allowed && now - empty_at_ > standing_round_trips * path.smoothed())
         shrink(1 - std::min(0.5F, 0.8F * ratio(delay - allowed, round_trip)));
     else if (limited_)
-        grow(delay < allowed / 4);
-    if (++rounds_ >= rounds_between_yields && delay > allowed / 4)
-        yield(ratio(path.least(), round_trip));
+        grow(now - empty_at_ < recent_round_trips * path.smoothed());
 }
 
-void Congestion::yield(float part) noexcept
+/// All yield at the same time, because they go by what all see: who sees the path empty begins the
+/// period anew, who sees the queue shrink while his own yield is near joins in. Where no queue
+/// stands, or a short one on a long path, there is no need to.
+bool Congestion::is_turn_to_yield(Time sample, const RoundTrip& path, Time now) noexcept
 {
-    rounds_ = 0;
-    yielding_ = 2; // in the first the queue drains, in the second all see how long the path is
-    window_before_ = window_;
-    window_ = std::max(floor_, window_ * part);
+    const auto delay = sample - path.least();
+    const auto usual = path.smoothed() - path.least();
+    const auto others_yield = delay < usual * 2 / 3;
+    const auto is_queue =
+        usual > std::max({2 * near_, path.least() / 4, allowed_variations * path.variation()});
+    if (is_queue && now >= (others_yield ? yield_at_ - yield_soon : yield_at_))
+        return true;
+    if (delay <= near_) {
+        empty_at_ = now;
+        yield_at_ = now + period_;
+    }
+    return false;
+}
+
+Time Congestion::yield(Time round_trip, Time now) noexcept
+{
+    yielding_ = true;
+    period_ = yield_period;
+    yield_at_ = now + period_;
+    frames_ = 1;
+    // The last digits of the time of an arrival are as good as random.
+    const auto random = static_cast<float>(now.count() % 64) / 64;
+    alone_from_ = now + times(round_trip, yield_drained + yield_spread * random);
+    yield_ends_ = now + times(round_trip, yield_over);
+    return alone_from_;
+}
+
+Time Congestion::end_yield(Time now) noexcept
+{
+    yielding_ = false;
+    remember_loss();
+    begin_round(now);
+    return yield_ends_;
 }
 
 void Congestion::remember_loss() noexcept
@@ -114,18 +173,21 @@ bool Congestion::heavy_loss(Time delay, Time least) const noexcept
     return loss_ > loss_alone || (loss_ > loss_with_delay && delay > least / 4);
 }
 
-/// What varies is not a queue's but the hosts' delay, and is allowed, too.
+/// Where frames are lost, less: it may be a queue that overflows.
 Time Congestion::allowance(Time variation) const noexcept
 {
-    const auto whole = fixed_allowance + shared_allowance / std::sqrt(window_ * scale_);
-    return Time(static_cast<Time::rep>(whole)) + std::min(variation, most_variation);
+    const auto fixed = fixed_allowance * (1 + scale_ * jumbo_allowance);
+    const auto queue = fixed + shared_allowance / std::sqrt(window_ * scale_);
+    const auto allowed = queue / (1 + loss_ / loss_that_halves);
+    return std::max(Time(static_cast<Time::rep>(allowed)),
+                    allowed_variations * std::min(variation, most_variation));
 }
 
 void Congestion::shrink(float factor) noexcept
 {
     window_ = std::max(floor_, window_ * factor);
     starting_ = false;
-    yielding_ = 0;
+    yielding_ = false;
 }
 
 void Congestion::grow(bool is_path_empty) noexcept

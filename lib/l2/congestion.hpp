@@ -11,13 +11,15 @@ namespace p2prdma::l2 {
 ///
 /// It is steered by delay: once a round trip, the delay seen in it is compared with a target above
 /// the least ever. Below it the window grows by a frame a round, at the start and while the path is
-/// empty faster; above it, it shrinks in proportion to the excess.
+/// empty faster; above it, it shrinks in proportion to the excess, if a queue stands: hosts that
+/// run only now and then make round trips long, too, but not all of them.
 ///
 /// Loss as such is no sign of congestion here: cables and switches lose frames at random. Only if a
 /// good part is lost *and* the round trip is inflated, or very much is, the window shrinks.
 ///
-/// Who begins while a queue stands would take it for the path and get more than his share. So each
-/// now and then gives up his part of the queue for a moment, and all see how long the path is.
+/// Who begins while a queue stands would take it for the path and get more than his share. So now
+/// and then, where a queue stands, all yield together: each pauses until the queue is gone, and
+/// sends one frame that sees how long the path is.
 ///
 /// Thread-safety: none.
 class Congestion {
@@ -27,9 +29,10 @@ public:
     Congestion(std::uint32_t limit, std::uint32_t frame_bytes) noexcept;
 
     [[nodiscard]] std::uint32_t window() const noexcept { return frames_; }
-    /// `frames` more have arrived. `sample`: a round trip measured by that, or 0.
-    void delivered(std::uint32_t frames, Time sample, const RoundTrip& round_trip,
-                   Time now) noexcept;
+    /// `frames` more have arrived. `sample`: a round trip measured by that, which `path` knows, or
+    /// 0. Returns until when nothing is to be sent; 0 or what has passed: one may go on.
+    [[nodiscard]] Time delivered(std::uint32_t frames, Time sample, const RoundTrip& path,
+                                 Time now) noexcept;
     void lost(std::uint32_t frames) noexcept { lost_ += frames; }
     void timed_out() noexcept;
     /// The window was what kept a frame from being sent.
@@ -38,8 +41,11 @@ public:
 private:
     void add(Time sample) noexcept;
     void end_round(const RoundTrip& path, Time now) noexcept;
-    void steer(Time round_trip, const RoundTrip& path) noexcept;
-    void yield(float part) noexcept;
+    void steer(Time round_trip, const RoundTrip& path, Time now) noexcept;
+    void begin_round(Time now) noexcept;
+    [[nodiscard]] bool is_turn_to_yield(Time sample, const RoundTrip& path, Time now) noexcept;
+    [[nodiscard]] Time yield(Time round_trip, Time now) noexcept;
+    [[nodiscard]] Time end_yield(Time now) noexcept;
     void remember_loss() noexcept;
     [[nodiscard]] bool heavy_loss(Time delay, Time least) const noexcept;
     /// How much longer than the least a round trip may be.
@@ -55,14 +61,18 @@ private:
     float loss_ = 0;       ///< fraction, smoothed over some hundred frames
     std::uint32_t delivered_ = 0;
     std::uint32_t lost_ = 0;
-    float window_before_ = 0; ///< yielding
-    std::uint32_t rounds_ = 0;
-    std::uint32_t yielding_ = 0; ///< so many rounds more
     Time round_began_{};
     Time group_least_ = Time::max();
     Time sum_{}; ///< of the groups' least in this round
     std::uint32_t groups_ = 0;
     std::uint32_t group_ = 0; ///< samples in the group
+    Time near_;               ///< the path counts as empty up to such a delay
+    Time period_;             ///< in which one yields if the path is not seen empty
+    Time empty_at_{};         ///< when the path was last seen so
+    Time yield_at_{};         ///< next
+    Time alone_from_{};       ///< yielding: what is sent from then on sees the empty path
+    Time yield_ends_{};
+    bool yielding_ = false;
     bool limited_ = false;
     bool starting_ = true;
 };

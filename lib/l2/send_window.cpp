@@ -58,16 +58,16 @@ SendWindow::Next SendWindow::next(Time now, bool have_fresh, std::uint32_t bytes
 bool SendWindow::is_in_trouble() const noexcept
 {
     return flight_.lost() != 0 || flight_.find_losses_at() != never || fault_.is_waiting() ||
-           told_all_at_ != never || not_ready_until_ != Time::zero() || failure_ != Failure::none;
+           told_all_at_ != never || paused_until_ != Time::zero() || failure_ != Failure::none;
 }
 
 /// Nothing: it goes on as without trouble.
 std::optional<SendWindow::Next> SendWindow::next_in_trouble(Time now, bool have_fresh,
                                                             std::uint32_t bytes) noexcept
 {
-    if (failure_ != Failure::none || now < not_ready_until_)
+    if (failure_ != Failure::none || now < paused_until_)
         return Next::nothing;
-    not_ready_until_ = Time::zero();
+    paused_until_ = Time::zero();
     if (fault_.is_waiting())
         return wait_for_page(now, have_fresh, bytes);
     find_losses(now);
@@ -204,7 +204,10 @@ bool SendWindow::acknowledged(const wire::Ack& ack, const wire::Sack* sack, bool
         timeouts_ = 0;
         tail_probed_ = false;
         restart_timer(now);
-        congestion_.delivered(delivery.frames, delivery.sample, round_trip_, now);
+        const auto pause =
+            congestion_.delivered(delivery.frames, delivery.sample, round_trip_, now);
+        if (now < pause)
+            paused_until_ = std::max(paused_until_, pause);
     }
     watch_gaps(congested, delivery.frames, now);
     return true;
@@ -292,7 +295,7 @@ bool SendWindow::not_ready(std::uint32_t psn, Time wait, Time now) noexcept
 {
     if (!flight_.contains(psn))
         return wire::psn_distance(flight_.first(), psn) < 0;
-    if (now < not_ready_until_)
+    if (testing_ready_ && now < paused_until_)
         return true;
     if (config_.rnr_retries != rnr_for_ever && not_readies_ >= config_.rnr_retries) {
         failure_ = Failure::rnr_retry_exceeded;
@@ -302,7 +305,7 @@ bool SendWindow::not_ready(std::uint32_t psn, Time wait, Time now) noexcept
     ++counters_.rnr_waits;
     fault_acted(fault_.acknowledged(wire::next_psn(psn)), now);
     flight_.lose_from(psn);
-    not_ready_until_ = now + std::clamp(wait, least_wait, most_wait);
+    paused_until_ = now + std::clamp(wait, least_wait, most_wait);
     testing_ready_ = true;
     timeouts_ = 0;
     tail_probed_ = false;
@@ -341,8 +344,8 @@ Time SendWindow::deadline() const noexcept
 {
     if (failure_ != Failure::none)
         return never;
-    if (not_ready_until_ != Time::zero())
-        return not_ready_until_;
+    if (paused_until_ != Time::zero())
+        return paused_until_;
     if (fault_.is_waiting())
         return fault_.timer_at();
     if (told_all_at_ != never || (flight_.lost() != 0 && flight_.in_network() < window()))
