@@ -132,7 +132,7 @@ bool Connection::finished() const noexcept
 
 std::errc Connection::post_send(const SendRequest& request) noexcept
 {
-    if (state() != ConnectionState::established && state() != ConnectionState::reply_sent)
+    if (!is_alive())
         return std::errc::not_connected;
     return requester_.post(request);
 }
@@ -204,7 +204,7 @@ void Connection::lost(Time now) noexcept
 
 void Connection::moved(Time now) noexcept
 {
-    if (state() != ConnectionState::established && state() != ConnectionState::reply_sent)
+    if (!is_alive())
         return; // an attempt goes on from the new address
     act(ConnectionAction::send_disconnect);
     lost(now);

@@ -57,6 +57,11 @@ public:
 
     [[nodiscard]] const Handshake& handshake() const noexcept { return handshake_; }
     [[nodiscard]] ConnectionState state() const noexcept { return handshake_.state(); }
+    /// The peer may know it.
+    [[nodiscard]] bool is_alive() const noexcept
+    {
+        return state() == ConnectionState::established || state() == ConnectionState::reply_sent;
+    }
     [[nodiscard]] std::uint32_t number() const noexcept { return names_.number; }
     [[nodiscard]] const MacAddress& peer() const noexcept { return names_.peer; }
     [[nodiscard]] std::uint32_t payload_limit() const noexcept { return payload_limit_; }

@@ -77,7 +77,6 @@ private:
         std::uint32_t asked = 0;      ///< number of the one that was asked last
         std::uint32_t unanswered = 0; ///< times that it was asked since it was heard
         std::uint8_t epoch = 0;
-        bool suspect = false; ///< it did not know a connection: the others are asked, too
     };
 
     [[nodiscard]] bool receive(Time now);
@@ -98,6 +97,7 @@ private:
     void no_link(const wire::Frame& frame, Time now) noexcept;
     void take_no_link(const wire::Frame& frame, Time now) noexcept;
     void established(Connection& connection, Time now);
+    void peer_restarted(const MacAddress& address, std::uint8_t epoch, Time now) noexcept;
 
     void discover_asked(const wire::Frame& frame, Time now) noexcept;
     void offer(const wire::Frame& frame);

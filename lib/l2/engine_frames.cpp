@@ -127,7 +127,18 @@ bool Engine::opens(const wire::Frame& frame) noexcept
     return false;
 }
 
-/// A peer whose epoch is another than before has restarted: what it had of connections is gone.
+/// What a peer that restarted had of connections is gone: all but those to its present epoch.
+void Engine::peer_restarted(const MacAddress& address, std::uint8_t epoch, Time now) noexcept
+{
+    table_.for_each([&](Connection& other) {
+        const auto known = other.handshake().remote().epoch;
+        if (!(other.peer() == address) || known == epoch || known == 0)
+            return;
+        other.lost(now);
+        activate(other);
+    });
+}
+
 void Engine::established(Connection& connection, Time now)
 {
     table_.note_peer(connection);
@@ -135,15 +146,8 @@ void Engine::established(Connection& connection, Time now)
         peers_.clear();
     auto& peer = peers_[connection.peer()];
     const auto epoch = connection.handshake().remote().epoch;
-    if (std::exchange(peer.epoch, epoch) == epoch)
-        return;
-    table_.for_each([&](Connection& other) {
-        if (!(other.peer() == connection.peer()) || other.handshake().remote().epoch == epoch ||
-            other.handshake().remote().epoch == 0)
-            return;
-        other.lost(now);
-        activate(other);
-    });
+    if (std::exchange(peer.epoch, epoch) != epoch)
+        peer_restarted(connection.peer(), epoch, now);
 }
 
 void Engine::connect_request(const wire::Frame& frame, std::span<const std::byte> bytes, Time now)
@@ -233,7 +237,7 @@ void Engine::no_link(const wire::Frame& frame, Time now) noexcept
     draft.head.header.epoch = frame.header.epoch;
     draft.head.header.src_tag = frame.header.src_tag;
     draft.head.header.psn = frame.header.psn;
-    draft.head.ack = wire::Ack{.syndrome = wire::Syndrome::no_link};
+    draft.head.ack = wire::Ack{.syndrome = wire::Syndrome::no_link, .messages = epoch_};
     send_unconnected(draft);
 }
 
@@ -248,10 +252,12 @@ void Engine::take_no_link(const wire::Frame& frame, Time now) noexcept
     if (!opens(frame))
         return;
     context_.counters.add(Counter::no_link_received);
+    const bool was_alive = connection->is_alive(); // else what it says may be old
     connection->lost(now);
     activate(*connection);
-    if (const auto peer = peers_.find(frame.source); peer != peers_.end())
-        peer->second.suspect = true;
+    const auto epoch = static_cast<std::uint8_t>(frame.ack->messages);
+    if (was_alive && epoch != 0 && epoch != frame.header.epoch)
+        peer_restarted(frame.source, epoch, now);
 }
 
 void Engine::discover(std::uint32_t service, Time now) noexcept
@@ -365,8 +371,6 @@ void Engine::look_at_peers(Time now) noexcept
             return;
         auto& peer = found->second;
         peer.heard = std::max(peer.heard, connection.heard());
-        if (peer.suspect && !context_.outbox.full())
-            connection.ask_alive(now);
         if (peer.one == nullptr ||
             (peer.one->number() <= peer.asked && connection.number() > peer.asked))
             peer.one = &connection;
@@ -388,7 +392,6 @@ void Engine::end_peer(const MacAddress& address, Time now) noexcept
 
 void Engine::ask_peer(PeerState& peer, const MacAddress& address, Time now) noexcept
 {
-    peer.suspect = false;
     if (peer.heard > peer.ask_time)
         peer.unanswered = 0;
     if (now - std::max(peer.heard, peer.ask_time) < context_.options.keep_alive)
