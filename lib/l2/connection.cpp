@@ -265,6 +265,17 @@ void Connection::take_reject(const wire::Frame& frame, Time now)
     flush(requester_.oldest(), Status::flushed);
 }
 
+/// Anybody could have sent it: it ends nothing, and only explains why nobody else answers.
+bool Connection::take_hint(const wire::Frame& reject) noexcept
+{
+    if (state() != ConnectionState::request_sent || !reject.connect ||
+        reject.connect->reason != static_cast<std::uint32_t>(RejectReason::not_sealed) ||
+        reject.connect->nonce != handshake_.local().nonce)
+        return false;
+    handshake_.set_hint();
+    return true;
+}
+
 void Connection::connected_frame(const wire::Frame& frame, std::span<const std::byte> bytes,
                                  Time now)
 {

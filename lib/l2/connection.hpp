@@ -38,6 +38,8 @@ public:
 
     /// Whether the seal of a frame of this connection is good, and new.
     [[nodiscard]] Opener::Result open(const wire::Frame& frame) noexcept;
+    /// A reject that is not authenticated though there is a secret. False: it is nothing.
+    bool take_hint(const wire::Frame& reject) noexcept;
     /// A frame of this connection. `bytes`: all of it.
     void received(const wire::Frame& frame, std::span<const std::byte> bytes, Time now);
     /// What Pager::resolve() was called for has ended.

@@ -101,9 +101,11 @@ private:
 
     void discover_asked(const wire::Frame& frame, Time now) noexcept;
     void offer(const wire::Frame& frame);
+    void refuse(const wire::Frame& request, RejectReason reason, Time now) noexcept;
     void send_reject(const MacAddress& peer, const wire::Connect& request, RejectReason reason,
                      std::span<const std::byte> private_data) noexcept;
-    void send_unconnected(Draft& draft) noexcept;
+    void send_unconnected(Draft& draft) noexcept { send_unconnected(draft, sealed()); }
+    void send_unconnected(Draft& draft, bool with_seal) noexcept;
     [[nodiscard]] bool may_answer_strangers(Time now) noexcept;
 
     void tick(Time now) noexcept;

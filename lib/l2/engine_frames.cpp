@@ -97,8 +97,17 @@ bool Engine::is_genuine(Connection& connection, const wire::Frame& frame) noexce
     if (!sealed())
         return true;
     const auto opcode = frame.header.opcode;
-    if (opcode == wire::Opcode::connect_reply || opcode == wire::Opcode::reject)
+    if (opcode == wire::Opcode::connect_reply)
         return opens(frame);
+    if (opcode == wire::Opcode::reject) {
+        if (context_.opens(frame))
+            return true;
+        if (connection.take_hint(frame))
+            context_.counters.add(Counter::unproven_rejects);
+        else
+            count_forged(frame);
+        return false;
+    }
     switch (connection.open(frame)) {
     case Opener::Result::good:
         return true;
@@ -158,37 +167,42 @@ void Engine::connect_request(const wire::Frame& frame, std::span<const std::byte
         return;
     }
     const bool seals = (frame.connect->features & wire::feature_sealed) != 0;
-    if (seals == sealed() && !opens(frame))
+    if (seals != sealed() || !opens(frame)) {
+        refuse(frame, RejectReason::not_sealed, now);
         return;
+    }
     auto* const known = table_.find(frame.source, frame.connect->qp);
     if (known != nullptr && known->handshake().remote().nonce == frame.connect->nonce) {
         known->received(frame, bytes, now); // our answer was lost
         activate(*known);
         return;
     }
-    auto reason = seals != sealed() ? RejectReason::not_sealed : RejectReason::full;
-    if (seals == sealed())
-        switch (pending_.add(frame.source, *frame.connect, frame.payload, now)) {
-        case PendingRequests::Added::added:
-        case PendingRequests::Added::known:
-            return;
-        case PendingRequests::Added::no_listener:
-            reason = RejectReason::no_listener;
-            break;
-        case PendingRequests::Added::full:
-            break;
-        }
-    context_.counters.add(Counter::connects_refused);
-    if (may_answer_strangers(now))
-        send_reject(frame.source, *frame.connect, reason, {});
+    switch (pending_.add(frame.source, *frame.connect, frame.payload, now)) {
+    case PendingRequests::Added::added:
+    case PendingRequests::Added::known:
+        break;
+    case PendingRequests::Added::no_listener:
+        refuse(frame, RejectReason::no_listener, now);
+        break;
+    case PendingRequests::Added::full:
+        refuse(frame, RejectReason::full, now);
+        break;
+    }
 }
 
-void Engine::send_unconnected(Draft& draft) noexcept
+void Engine::refuse(const wire::Frame& request, RejectReason reason, Time now) noexcept
+{
+    context_.counters.add(Counter::connects_refused);
+    if (may_answer_strangers(now))
+        send_reject(request.source, *request.connect, reason, {});
+}
+
+void Engine::send_unconnected(Draft& draft, bool with_seal) noexcept
 {
     auto& outbox = context_.outbox;
     if (outbox.full() && !outbox.flush())
         return; // as good as lost
-    if (!sealed()) {
+    if (!with_seal) {
         outbox.push(draft.head, draft.payload, nullptr);
         return;
     }
@@ -211,7 +225,8 @@ void Engine::send_reject(const MacAddress& peer, const wire::Connect& request, R
     draft.head.connect->service = request.service;
     if (!private_data.empty())
         draft.payload.add(private_data.first(std::min(private_data.size(), max_private_data)));
-    send_unconnected(draft);
+    // Who has no secret, or another one, could not open a seal: to him it is a hint.
+    send_unconnected(draft, sealed() && reason != RejectReason::not_sealed);
 }
 
 /// Nobody makes us send more than so much by frames that belong to no connection.

@@ -4,6 +4,7 @@
 #include "tests/l2/veth.hpp"
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <cstring>
 #include <future>
 #include <poll.h>
@@ -212,4 +213,26 @@ TEST_CASE("R3.7: on a bridge that strangers may reach, connections need a secret
     CHECK_THROWS_AS(QueuePair::connect(host.domain, {{2, 0, 0, 0, 0, 1}}, service, host.queue,
                                        host.queue, soon()),
                     Error);
+}
+
+TEST_CASE("Device: who has no secret, or another one, is refused and says why")
+{
+    DeviceOptions none, one, other;
+    none.trust_segment = true;
+    one.secret.assign(32, std::byte{1});
+    other.secret.assign(32, std::byte{2});
+    const auto& [asks, answers] =
+        GENERATE_COPY(std::pair(none, one), std::pair(one, none), std::pair(one, other));
+    test::Veth veth;
+    Host left(test::Veth::a, asks), right(test::Veth::b, answers);
+    const Listener listener(right.device, service);
+    try {
+        (void)QueuePair::connect(left.domain, right.device.address(), service, left.queue,
+                                 left.queue, std::chrono::steady_clock::now() + 1s);
+        FAIL("they connect");
+    } catch (const Error& error) {
+        INFO(error.what());
+        CHECK(error.code() == std::error_code(ECONNREFUSED, std::system_category()));
+        CHECK(std::string_view(error.what()).find("secret") != std::string_view::npos);
+    }
 }

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// What frames of somebody who only says who he is can do to the connections of others.
+#include "tests/l2/engine_rig.hpp"
+#include "tests/l2/raw_frame.hpp"
+
+#include <catch2/generators/catch_generators.hpp>
+
+using namespace p2prdma::l2;
+using namespace p2prdma::l2::rig;
+
+namespace {
+
+/// A frame as of the peer of a connection.
+wire::Frame frame_to(const Connection& connection, const Station& to, wire::Opcode opcode)
+{
+    const auto& local = connection.handshake().local();
+    wire::Frame frame;
+    frame.destination = to.port->address();
+    frame.source = connection.peer();
+    frame.header.opcode = opcode;
+    frame.header.dst_qp = local.qp;
+    frame.header.epoch = local.epoch;
+    frame.header.src_tag = local.tag;
+    return frame;
+}
+
+} // namespace
+
+TEST_CASE("Strangers: a reject without a seal is a hint, and what is genuine wins")
+{
+    World world(1);
+    auto& left = world.add(with_secret());
+    auto& right = world.add(with_secret());
+    (void)right.engine->pending().listen(7, 4, nullptr);
+    std::array<End, 2> ends;
+    ends[0].station = &left;
+    ends[1].station = &right;
+    auto* const connection =
+        left.engine->connect(right.port->address(), 7, Pair::setup(ends[0], {}), world.now);
+    REQUIRE(connection != nullptr);
+    auto reject = frame_to(*connection, left, wire::Opcode::reject);
+    reject.connect = wire::Connect{.epoch = 9, .reason = 4, .nonce = {1}};
+    world.network.inject(*right.port, wire::raw_frame(reject));
+    world.run_for(1ms);
+    CHECK_FALSE(connection->handshake().hinted()); // another nonce
+    reject.connect->nonce = connection->handshake().local().nonce;
+    world.network.inject(*right.port, wire::raw_frame(reject));
+    world.run_for(1ms);
+    CHECK(connection->handshake().hinted());
+    CHECK(counter(left, Counter::unproven_rejects) == 1);
+    CHECK(connection->state() == ConnectionState::request_sent);
+
+    const auto* const request = right.engine->pending().take(7, world.now);
+    REQUIRE(request != nullptr);
+    if (GENERATE(true, false)) {
+        REQUIRE(right.engine->accept(request->id, Pair::setup(ends[1], {}), world.now) != nullptr);
+        CHECK(world.run([&] { return connection->state() == ConnectionState::established; }, 1s));
+        CHECK(connection->handshake().agreed(wire::feature_sealed));
+    } else {
+        right.engine->reject(request->id, {}, world.now);
+        CHECK(world.run([&] { return connection->state() == ConnectionState::failed; }, 1s));
+        CHECK(connection->handshake().reject_reason() == 1);
+    }
+    CHECK_FALSE(connection->handshake().hinted());
+}
