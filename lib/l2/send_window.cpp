@@ -257,6 +257,8 @@ void SendWindow::watch_gaps(bool congested, std::uint32_t delivered, Time now) n
 bool SendWindow::fault(const wire::Fault& fault, Time now) noexcept
 {
     using wire::FaultKind;
+    if (fault.kind == FaultKind::stall)
+        return true; // of the other direction, as its psn is
     const auto ahead = wire::psn_distance(flight_.first(), fault.psn);
     if (ahead > static_cast<std::int32_t>(flight_.count()))
         return false;

@@ -10,6 +10,7 @@
 using namespace p2prdma::l2;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -213,4 +214,13 @@ TEST_CASE("ReceiveWindow: after a refusal nothing is taken, and the nak is repea
         CHECK_FALSE(window.ack_due(Time(1)));
         CHECK(window.arrived({.psn = 0}, frame, Time(2)) == ReceiveWindow::Arrival::dropped);
     }
+}
+
+TEST_CASE("SendWindow: a peer may be stalled anywhere: its frames are not ours")
+{
+    SendWindow window({.first_psn = 100});
+    for (const std::uint32_t psn : {0U, 99U, 100U, 101U, 5000U, 0xff0000U})
+        CHECK(window.fault({.kind = wire::FaultKind::stall, .psn = psn, .estimate = 50}, Time(1)));
+    CHECK_FALSE(window.fault({.kind = wire::FaultKind::delay, .psn = 5000}, Time(1)));
+    CHECK_FALSE(window.peer_faulting());
 }
