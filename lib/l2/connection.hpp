@@ -42,6 +42,8 @@ public:
     bool take_hint(const wire::Frame& reject) noexcept;
     /// A frame of this connection. `bytes`: all of it.
     void received(const wire::Frame& frame, std::span<const std::byte> bytes, Time now);
+    /// It has just been established.
+    void begin() noexcept { sending_->set_round_trip_bound(handshake_.answer_time()); }
     /// What Pager::resolve() was called for has ended.
     void resolved(std::uint64_t token, int error, Time now) noexcept;
     /// The peer restarted, is silent, or does not know this connection.

@@ -150,6 +150,7 @@ void Engine::peer_restarted(const MacAddress& address, std::uint8_t epoch, Time 
 
 void Engine::established(Connection& connection, Time now)
 {
+    connection.begin();
     table_.note_peer(connection);
     if (peers_.size() >= peers_limit)
         peers_.clear();

@@ -76,7 +76,10 @@ ConnectionAction Handshake::happens(ConnectionEvent event, Time now) noexcept
 {
     const auto step = connection_step(state_, event);
     if (step.to != state_) {
+        if (step.to == ConnectionState::established)
+            answer_time_ = now - since_;
         state_ = step.to;
+        since_ = now;
         tries_ = 0;
         due_ = now + first_repeat;
     }

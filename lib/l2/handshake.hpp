@@ -61,6 +61,10 @@ public:
     /// due() has come: what to send again.
     ConnectionAction repeat(Time now) noexcept;
 
+    /// From this end's frame to the peer's answer, until it was established: at least a round trip,
+    /// and more if frames were lost or the peer's application took its time.
+    [[nodiscard]] Time answer_time() const noexcept { return answer_time_; }
+
     /// The frame for an action, and its payload.
     [[nodiscard]] wire::Frame frame(ConnectionAction action) const noexcept;
     [[nodiscard]] std::span<const std::byte> payload(ConnectionAction action) const noexcept;
@@ -75,6 +79,7 @@ private:
     std::uint32_t reject_reason_ = 0;
     bool hinted_ = false;
     Time due_ = Time::max();
+    Time since_{}, answer_time_{};
     wire::Connect local_, remote_;
     std::vector<std::byte> private_data_, peer_data_;
 };

@@ -334,8 +334,11 @@ Time SendWindow::timeout() const noexcept
 
 Time SendWindow::tail_timeout() const noexcept
 {
-    if (!round_trip_.known())
+    // So that also a lost tail of the first flight is there after 1 ms, or four round trips.
+    if (!round_trip_.known() && round_trip_bound_ >= config_.min_timeout / 2)
         return config_.min_timeout;
+    if (!round_trip_.known())
+        return std::max(2 * round_trip_bound_, std::min(least_tail_timeout, config_.min_timeout));
     return std::min(std::max(round_trip_.tail_timeout(), least_tail_timeout), config_.max_timeout);
 }
 

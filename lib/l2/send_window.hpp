@@ -51,6 +51,9 @@ public:
 
     explicit SendWindow(const Config& config) noexcept;
 
+    /// At least a round trip, before there is a sample.
+    void set_round_trip_bound(Time bound) noexcept { round_trip_bound_ = bound; }
+
     /// What may be sent at `now`. `have_fresh`: the caller has a new frame of `bytes`.
     [[nodiscard]] Next next(Time now, bool have_fresh, std::uint32_t bytes) noexcept;
     /// The new frame's psn; it is under way from now on.
@@ -124,6 +127,7 @@ private:
     Config config_;
     Flight flight_;
     RoundTrip round_trip_;
+    Time round_trip_bound_ = never;
     Congestion congestion_;
     PeerFault fault_;
     Counters counters_;
