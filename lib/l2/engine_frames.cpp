@@ -172,8 +172,10 @@ void Engine::connect_request(const wire::Frame& frame, std::span<const std::byte
         refuse(frame, RejectReason::not_sealed, now);
         return;
     }
-    auto* const known = table_.find(frame.source, frame.connect->qp);
-    if (known != nullptr && known->handshake().remote().nonce == frame.connect->nonce) {
+    auto* const known = table_.find(frame.source, frame.connect->qp, [&](const Connection& one) {
+        return one.handshake().remote().nonce == frame.connect->nonce;
+    });
+    if (known != nullptr) {
         known->received(frame, bytes, now); // our answer was lost
         activate(*known);
         return;
@@ -259,9 +261,12 @@ void Engine::no_link(const wire::Frame& frame, Time now) noexcept
 
 void Engine::take_no_link(const wire::Frame& frame, Time now) noexcept
 {
-    auto* const connection = table_.find(frame.source, frame.header.dst_qp);
-    if (connection == nullptr || connection->handshake().remote().tag != frame.header.src_tag ||
-        connection->handshake().remote().epoch != frame.header.epoch) {
+    auto* const connection =
+        table_.find(frame.source, frame.header.dst_qp, [&](const Connection& one) {
+            const auto& remote = one.handshake().remote();
+            return remote.tag == frame.header.src_tag && remote.epoch == frame.header.epoch;
+        });
+    if (connection == nullptr) {
         context_.counters.add(Counter::unknown_queue_pair);
         return;
     }

@@ -10,6 +10,23 @@ using namespace p2prdma::l2::rig;
 
 namespace {
 
+/// A connect_request to `to` that says to be from `peer`, of its queue pair `qp`.
+wire::Frame request_of(const MacAddress& peer, const Station& to, std::uint32_t qp)
+{
+    wire::Frame frame;
+    frame.destination = to.port->address();
+    frame.source = peer;
+    frame.header.opcode = wire::Opcode::connect_request;
+    frame.connect = wire::Connect{.qp = qp,
+                                  .epoch = 9,
+                                  .tag = 99,
+                                  .payload_limit = 1000,
+                                  .max_reads = 1,
+                                  .service = 7,
+                                  .nonce = {1, 2, 3}};
+    return frame;
+}
+
 /// A frame as of the peer of a connection.
 wire::Frame frame_to(const Connection& connection, const Station& to, wire::Opcode opcode)
 {
@@ -62,4 +79,20 @@ TEST_CASE("Strangers: a reject without a seal is a hint, and what is genuine win
         CHECK(connection->handshake().reject_reason() == 1);
     }
     CHECK_FALSE(connection->handshake().hinted());
+}
+
+TEST_CASE("Strangers: a request in the name of a connection does not hide it")
+{
+    Joined joined;
+    auto& [world, left, right, pair] = joined;
+    world.network.inject(*left.port, wire::raw_frame(request_of(left.port->address(), right,
+                                                                pair.a.connection->number())));
+    const PendingRequest* request = nullptr;
+    REQUIRE(world.run([&] { return (request = right.engine->pending().take(7, world.now)); }, 1s));
+    End forged;
+    REQUIRE(right.engine->accept(request->id, Pair::setup(forged, {}), world.now) != nullptr);
+    world.run_for(10ms);
+    left.restart();
+    CHECK(world.run([&] { return pair.b.connection->state() == ConnectionState::failed; },
+                    right.options_.keep_alive + 250ms));
 }
