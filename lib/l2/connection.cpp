@@ -66,6 +66,7 @@ void Connection::establish(Time now)
     out.frame_bytes = context_.port.frame_limit();
     out.retries = setup_.options.retries;
     out.patience = context_.options.dead_after;
+    out.fault_limit = context_.options.fault_limit;
     out.rnr_retries = setup_.options.rnr_retries;
     sending_.emplace(out);
     ReceiveWindow::Config in;

@@ -79,6 +79,10 @@ std::optional<SendWindow::Next> SendWindow::next_in_trouble(Time now, bool have_
 
 SendWindow::Next SendWindow::wait_for_page(Time now, bool have_fresh, std::uint32_t bytes) noexcept
 {
+    if (now >= fault_until_) {
+        failure_ = Failure::remote_fault;
+        return Next::nothing;
+    }
     if (now < fault_.timer_at())
         return have_fresh && bytes <= fault_.credit() && has_room() ? Next::fresh : Next::nothing;
     return fault_.timer() == PeerFault::Action::probe ? Next::probe : time_out(now);
@@ -225,6 +229,7 @@ Flight::Delivery SendWindow::advance(std::uint32_t frames, Time now) noexcept
     const auto delivery = flight_.advance(frames, round_trip_, now);
     not_readies_ = 0;
     testing_ready_ = false;
+    fault_since_ = never;
     fault_acted(fault_.acknowledged(flight_.first()), now);
     return delivery;
 }
@@ -270,10 +275,19 @@ bool SendWindow::fault(const wire::Fault& fault, Time now) noexcept
     } else if (flight_.contains(fault.psn) && fault.kind == FaultKind::delay) {
         const auto in_network = std::uint64_t{flight_.in_network()} * config_.frame_bytes;
         fault_acted(fault_.delayed(fault, in_network, now), now);
+        limit_fault(microseconds(fault.estimate), now);
     } else if (flight_.contains(fault.psn) && fault.kind == FaultKind::abort) {
         fault_acted(fault_.aborted(), now);
     }
     return true;
+}
+
+/// The peer ends it by itself after as long; if it does not, it would hold us for ever.
+void SendWindow::limit_fault(Time estimate, Time now) noexcept
+{
+    if (fault_since_ == never)
+        fault_since_ = now;
+    fault_until_ = fault_since_ + config_.fault_limit + std::min(estimate, config_.fault_limit);
 }
 
 void SendWindow::fault_acted(PeerFault::Action action, Time now) noexcept
