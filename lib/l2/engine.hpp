@@ -6,6 +6,7 @@
 #include "lib/l2/queue_pair_context.hpp"
 #include "lib/l2/timer_heap.hpp"
 
+#include <list>
 #include <map>
 #include <memory>
 #include <span>
@@ -65,10 +66,16 @@ public:
     /// Also ends its completions; the reference is void from now on.
     void destroy(Connection& connection, Time now) noexcept;
 
-    /// Asks who serves `service`; answers come to offers().
-    void discover(std::uint32_t service, Time now) noexcept;
-    void ask_again(Time now) noexcept; ///< the same, as frames may be lost
-    [[nodiscard]] std::vector<Peer>& offers() noexcept { return offers_; }
+    /// A question who serves a number, and the answers that have come.
+    struct Discovery {
+        std::uint32_t service = 0;
+        std::array<std::uint8_t, 16> nonce = {};
+        std::vector<Peer> offers = {};
+    };
+    /// Begins one, which counts until end_discovery(); nothing is sent yet.
+    [[nodiscard]] Discovery& begin_discovery(std::uint32_t service);
+    void ask(const Discovery& discovery, Time now) noexcept; ///< again and again: frames may be lost
+    std::vector<Peer> end_discovery(Discovery& discovery) noexcept;
 
 private:
     struct PeerState {
@@ -130,9 +137,7 @@ private:
     std::map<MacAddress, PeerState> peers_;
     std::vector<std::span<const std::byte>> frames_;
     std::size_t fetched_ = 0; ///< of frames_, not yet taken
-    std::vector<Peer> offers_;
-    std::array<std::uint8_t, 16> discovery_nonce_ = {};
-    std::uint32_t discovered_service_ = 0;
+    std::list<Discovery> discoveries_;
     Time now_ = {};
     Time next_tick_ = {};
     Time strangers_since_ = {};

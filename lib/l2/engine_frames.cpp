@@ -13,7 +13,6 @@ using namespace std::chrono_literals;
 constexpr Time tick_interval = 100ms;
 constexpr unsigned strangers_limit = 256; // answers in a tick_interval to who is not connected
 constexpr std::size_t offers_limit = 4096;
-constexpr std::size_t peers_limit = 65536;
 
 Counter counter_of(wire::Verdict verdict) noexcept
 {
@@ -152,8 +151,6 @@ void Engine::established(Connection& connection, Time now)
 {
     connection.begin();
     table_.note_peer(connection);
-    if (peers_.size() >= peers_limit)
-        peers_.clear();
     auto& peer = peers_[connection.peer()];
     const auto epoch = connection.handshake().remote().epoch;
     if (std::exchange(peer.epoch, epoch) != epoch)
@@ -281,23 +278,29 @@ void Engine::take_no_link(const wire::Frame& frame, Time now) noexcept
         peer_restarted(frame.source, epoch, now);
 }
 
-void Engine::discover(std::uint32_t service, Time now) noexcept
+Engine::Discovery& Engine::begin_discovery(std::uint32_t service)
 {
+    auto& discovery = discoveries_.emplace_back(Discovery{.service = service});
     const std::array words = {context_.random(), context_.random()};
-    std::memcpy(discovery_nonce_.data(), words.data(), discovery_nonce_.size());
-    discovered_service_ = service;
-    offers_.clear();
-    ask_again(now);
+    std::memcpy(discovery.nonce.data(), words.data(), discovery.nonce.size());
+    return discovery;
 }
 
-void Engine::ask_again(Time now) noexcept
+std::vector<Peer> Engine::end_discovery(Discovery& discovery) noexcept
+{
+    auto offers = std::move(discovery.offers);
+    discoveries_.remove_if([&](const Discovery& one) { return &one == &discovery; });
+    return offers;
+}
+
+void Engine::ask(const Discovery& discovery, Time now) noexcept
 {
     Draft draft;
     draft.head.destination.bytes = MacAddress::broadcast;
     draft.head.header.opcode = wire::Opcode::discover;
     draft.head.connect = own();
-    draft.head.connect->service = discovered_service_;
-    draft.head.connect->nonce = discovery_nonce_;
+    draft.head.connect->service = discovery.service;
+    draft.head.connect->nonce = discovery.nonce;
     send_unconnected(draft);
     transmit(now);
 }
@@ -321,10 +324,14 @@ void Engine::discover_asked(const wire::Frame& frame, Time now) noexcept
 
 void Engine::offer(const wire::Frame& frame)
 {
-    if (!frame.connect || frame.connect->nonce != discovery_nonce_ ||
-        frame.payload.size() > max_private_data || offers_.size() >= offers_limit)
+    if (!frame.connect || frame.payload.size() > max_private_data)
         return;
-    for (const auto& one : offers_)
+    const auto asked =
+        std::find_if(discoveries_.begin(), discoveries_.end(),
+                     [&](const Discovery& one) { return one.nonce == frame.connect->nonce; });
+    if (asked == discoveries_.end() || asked->offers.size() >= offers_limit)
+        return;
+    for (const auto& one : asked->offers)
         if (one.address == frame.source)
             return;
     const auto& connect = *frame.connect;
@@ -337,7 +344,7 @@ void Engine::offer(const wire::Frame& frame)
     peer.frame_limit = connect.payload_limit + Connection::overhead(seals);
     peer.authenticated = sealed() && context_.opens(frame);
     peer.fault_delay = (connect.features & wire::feature_fault_delay) != 0;
-    offers_.push_back(std::move(peer));
+    asked->offers.push_back(std::move(peer));
 }
 
 // --- a few times a second ----------------------------------------------------
@@ -396,9 +403,10 @@ void Engine::look_at_peers(Time now) noexcept
             (peer.one->number() <= peer.asked && connection.number() > peer.asked))
             peer.one = &connection;
     });
+    // Of whom there is no connection nothing need be known: so there are no more than connections.
+    std::erase_if(peers_, [](const auto& peer) { return peer.second.one == nullptr; });
     for (auto& [address, peer] : peers_)
-        if (peer.one != nullptr)
-            ask_peer(peer, address, now);
+        ask_peer(peer, address, now);
 }
 
 void Engine::end_peer(const MacAddress& address, Time now) noexcept

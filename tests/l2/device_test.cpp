@@ -236,3 +236,19 @@ TEST_CASE("Device: who has no secret, or another one, is refused and says why")
         CHECK(std::string_view(error.what()).find("secret") != std::string_view::npos);
     }
 }
+
+TEST_CASE("Device: two that look for peers at once both find them")
+{
+    test::Veth veth;
+    Host left(test::Veth::a, {}), right(test::Veth::b, {});
+    const Listener one(right.device, service), other(right.device, service + 1);
+    auto found = std::async(std::launch::async,
+                            [&] { return left.device.discover(service, 400ms); });
+    std::this_thread::sleep_for(200ms);
+    const auto later = left.device.discover(service + 1, 400ms);
+    const auto before = found.get();
+    REQUIRE(later.size() == 1);
+    CHECK(later[0].service == service + 1);
+    REQUIRE(before.size() == 1);
+    CHECK(before[0].service == service);
+}

@@ -10,6 +10,12 @@ using namespace p2prdma::l2::rig;
 
 namespace {
 
+MacAddress stranger(unsigned number)
+{
+    return {{2, 1, 0, static_cast<std::uint8_t>(number >> 16),
+             static_cast<std::uint8_t>(number >> 8), static_cast<std::uint8_t>(number)}};
+}
+
 /// A connect_request to `to` that says to be from `peer`, of its queue pair `qp`.
 wire::Frame request_of(const MacAddress& peer, const Station& to, std::uint32_t qp)
 {
@@ -95,4 +101,33 @@ TEST_CASE("Strangers: a request in the name of a connection does not hide it")
     left.restart();
     CHECK(world.run([&] { return pair.b.connection->state() == ConnectionState::failed; },
                     right.options_.keep_alive + 250ms));
+}
+
+TEST_CASE("Strangers: however many there were, the silence of an idle peer is noticed")
+{
+    constexpr unsigned strangers = 65'540, at_once = 64;
+    Joined joined;
+    auto& [world, left, right, pair] = joined;
+    auto& helper = world.add();
+    End end;
+    std::vector<Connection*> made;
+    for (unsigned first = 0; first < strangers; first += at_once) {
+        for (unsigned i = first; i < first + at_once; ++i)
+            world.network.inject(*helper.port, wire::raw_frame(request_of(stranger(i), right, 5)));
+        world.run_for(1us);
+        made.clear();
+        while (const auto* request = right.engine->pending().take(7, world.now))
+            made.push_back(right.engine->accept(request->id, Pair::setup(end, {}), world.now));
+        for (const auto opcode : {wire::Opcode::ready_to_use, wire::Opcode::disconnect_reply}) {
+            for (auto* const one : made)
+                world.network.inject(*helper.port, wire::raw_frame(frame_to(*one, right, opcode)));
+            world.run_for(1us);
+            if (opcode == wire::Opcode::ready_to_use)
+                for (auto* const one : made)
+                    right.engine->destroy(*one, world.now);
+        }
+    }
+    left.port->set_up(false);
+    CHECK(world.run([&] { return pair.b.connection->state() == ConnectionState::failed; },
+                    right.options_.dead_after + 1500ms));
 }
