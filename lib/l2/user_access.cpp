@@ -21,6 +21,14 @@
 namespace p2prdma::l2::user_access {
 namespace {
 
+/// A signal that was passed on to another handler. Whether that still runs is not known: it may have
+/// left by a leap of its own.
+struct Passing {
+    int signal;
+    const void* context;
+    std::uintptr_t frame; ///< on the stack
+};
+
 /// Of the thread's copy under way; its handler reads it.
 struct Guard {
     sigjmp_buf* landing; ///< null: no copy is under way
@@ -28,8 +36,8 @@ struct Guard {
     std::size_t length;
     unsigned unchecked; ///< copies until it is looked again whether the handler is in use
     bool usable;
-    bool passing; ///< a signal to another handler
-    bool watched; ///< by copy_watch
+    bool watched;    ///< by copy_watch
+    Passing passing; ///< the latest
     copy_watch::Slot slot;
 };
 
@@ -91,6 +99,15 @@ void call(const struct sigaction& next, int signal, siginfo_t* info, void* conte
     }
 }
 
+/// Whether the handler that this signal was passed on to has called this one in turn: the same
+/// signal, deeper on the stack. One that comes anew at the same place does so at the same depth.
+bool leads_back(const Passing& now) noexcept
+{
+    const Passing& before = guard.passing;
+    return now.signal == before.signal && now.context == before.context &&
+           now.frame < before.frame;
+}
+
 /// To the handler that was there before. If that leads back here, as it was put on top of this one
 /// before this one on top of it, to the one that was there at first.
 void pass_on(int signal, siginfo_t* info, void* context)
@@ -98,10 +115,13 @@ void pass_on(int signal, siginfo_t* info, void* context)
     const Chain& chain = signal == SIGSEGV  ? segment_chain
                          : signal == SIGBUS ? bus_chain
                                             : watch_chain;
-    const bool again = guard.passing;
-    guard.passing = true;
+    const Passing now = {signal, context,
+                         reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0))};
+    const Passing before = guard.passing;
+    const bool again = leads_back(now);
+    guard.passing = now;
     call(again ? chain.found[0] : *chain.latest, signal, info, context);
-    guard.passing = again;
+    guard.passing = before;
 }
 
 void on_fault(int signal, siginfo_t* info, void* context)

@@ -7,6 +7,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
+#include <csetjmp>
 #include <csignal>
 #include <thread>
 
@@ -214,4 +215,45 @@ TEST_CASE("user_access: the watch wakes up again")
     const std::vector<std::byte> data(page);
     CHECK(user_access::copy_to(memory.at(0), data) == 0);
     CHECK(copy_watch::awake);
+}
+
+namespace {
+
+sigjmp_buf way_out;
+int left_so = 0;
+
+void leave(int)
+{
+    ++left_so;
+    siglongjmp(way_out, 1);
+}
+
+void fault_and_leave()
+{
+    volatile int* volatile nowhere = reinterpret_cast<volatile int*>(64);
+    if (sigsetjmp(way_out, 1) == 0)
+        (void)*nowhere;
+}
+
+} // namespace
+
+TEST_CASE("user_access: a handler of somebody else's may leave by a leap, time and again")
+{
+    const int status = end_of_child([] {
+        ::signal(SIGSEGV, SIG_DFL);
+        user_access::prepare();
+        ::signal(SIGSEGV, leave);
+        user_access::prepare();
+        for (int i = 0; i < 3; ++i)
+            fault_and_leave();
+        const auto deeper = [] {
+            volatile char room[5000];
+            room[0] = 0;
+            fault_and_leave();
+            return room[0];
+        };
+        ::_exit(deeper() + 39 + left_so - 1);
+    });
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 42);
 }
