@@ -135,12 +135,15 @@ TEST_CASE("user_access: touching brings a page and changes nothing")
     need_guard();
     const Mapping memory(3);
     memory.touch(1, 1);
-    CHECK(user_access::touch(memory.at(0), true));
-    CHECK(user_access::touch(memory.at(1) + 5, true));
+    using user_access::Touched;
+    CHECK(user_access::touch(memory.at(0), 1, true) == Touched::all);
+    CHECK(user_access::touch(memory.at(1) + 5, 1, true) == Touched::all);
     CHECK(*memory.at(1) == std::byte{1});
     ::mprotect(memory.at(2), page, PROT_READ);
-    CHECK(user_access::touch(memory.at(2), false));
-    CHECK_FALSE(user_access::touch(memory.at(2), true));
+    CHECK(user_access::touch(memory.at(0), 3 * page, false) == Touched::all);
+    CHECK(user_access::touch(memory.at(0), 3 * page, true) == Touched::not_accessible);
+    with_blocked_signals(
+        [&] { CHECK(user_access::touch(memory.at(2), 1, false) == Touched::not_guarded); });
 }
 
 TEST_CASE("user_access: faults that are not its own reach whom they reached before")
@@ -215,6 +218,69 @@ TEST_CASE("user_access: the watch wakes up again")
     const std::vector<std::byte> data(page);
     CHECK(user_access::copy_to(memory.at(0), data) == 0);
     CHECK(copy_watch::awake);
+}
+
+namespace {
+
+void ignore_it(int) {}
+
+/// On a thread of its own; whether it came back soon.
+template <typename Action>
+void check_soon(Action action)
+{
+    const auto begin = std::chrono::steady_clock::now();
+    std::thread(action).join();
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(2));
+}
+
+void block(int signal)
+{
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, signal);
+    ::pthread_sigmask(SIG_BLOCK, &one, nullptr);
+}
+
+} // namespace
+
+TEST_CASE("R7.7: a copy ends soon whatever becomes of SIGURG, and also where the kernel copies")
+{
+    const auto fd = paging::Userfault::open(paging::Userfault::Scope::all);
+    if (!fd)
+        SKIP("userfaultfd is not permitted here: " << std::strerror(errno));
+    need_guard();
+    const Mapping memory(8);
+    const paging::Userfault owner(*fd, memory.span());
+    std::vector<std::byte> data(page, std::byte{1});
+    SECTION("it is blocked")
+    {
+        check_soon([&] {
+            CHECK(user_access::is_guarded());
+            block(SIGURG);
+            CHECK(user_access::copy_to(memory.at(0), data) == 0);
+        });
+    }
+    SECTION("another handler has it")
+    {
+        struct sigaction ours = {};
+        check_soon([&] {
+            CHECK(user_access::is_guarded());
+            struct sigaction other = {};
+            other.sa_handler = ignore_it;
+            ::sigaction(SIGURG, &other, &ours);
+            CHECK(user_access::copy_from(data, memory.at(1)) == 0);
+        });
+        ::sigaction(SIGURG, &ours, nullptr);
+    }
+    SECTION("the handlers that a copy needs are not in use")
+    {
+        check_soon([&] {
+            with_blocked_signals([&] {
+                CHECK(user_access::copy_to(memory.at(2), data) == 0);
+                CHECK(user_access::copy_from(data, memory.at(3)) == 0);
+            });
+        });
+    }
 }
 
 namespace {
