@@ -20,22 +20,6 @@ constexpr int populate_read = 22;
 constexpr int populate_write = 23;
 constexpr unsigned max_tries = 1000; ///< where the kernel says to try again
 
-bool has_populate() noexcept
-{
-    static const bool has = ::madvise(nullptr, 0, populate_read) == 0;
-    return has;
-}
-
-/// Before Linux 5.14.
-int touch_each(std::byte* start, std::size_t length, bool for_writing) noexcept
-{
-    const auto page = static_cast<std::size_t>(::getpagesize());
-    for (std::size_t offset = 0; offset < length; offset += page)
-        if (!user_access::touch(start + offset, for_writing))
-            return EFAULT;
-    return 0;
-}
-
 /// 0 or what the kernel said, but for what is to be tried again.
 int populate(std::byte* start, std::size_t length, bool for_writing) noexcept
 {
@@ -64,10 +48,14 @@ int bring_pages(const void* address, std::size_t length, Pager::Need need) noexc
     auto* const start = static_cast<std::byte*>(const_cast<void*>(address)) - offset;
     length += offset;
     const bool writing = need == Pager::Need::writing;
-    const int error = has_populate() ? populate(start, length, writing) : ENOSYS;
-    // A userfaultfd for faults of user mode only refuses those that the kernel takes for us.
-    if (error == ENOSYS || error == EFAULT)
-        return touch_each(start, length, writing);
+    // In user mode, out of which one can be got. The kernel knows better why not, and brings them
+    // where the handler that this needs is not in use.
+    const auto touched = user_access::touch(start, length, writing);
+    if (touched == user_access::Touched::all)
+        return 0;
+    if (touched == user_access::Touched::interrupted)
+        return EINTR;
+    const int error = populate(start, length, writing);
     return error == 0 || error == EIO ? error : error == EHWPOISON ? EIO : EFAULT;
 }
 

@@ -66,6 +66,7 @@ void Connection::establish(Time now)
     out.frame_bytes = context_.port.frame_limit();
     out.retries = setup_.options.retries;
     out.patience = context_.options.dead_after;
+    out.fault_limit = context_.options.fault_limit;
     out.rnr_retries = setup_.options.rnr_retries;
     sending_.emplace(out);
     ReceiveWindow::Config in;
@@ -146,7 +147,7 @@ void Connection::prefetch_queues() const noexcept
 
 std::errc Connection::post_send(const SendRequest& request) noexcept
 {
-    if (state() != ConnectionState::established && state() != ConnectionState::reply_sent)
+    if (!is_alive())
         return std::errc::not_connected;
     return requester_.post(request);
 }
@@ -218,7 +219,7 @@ void Connection::lost(Time now) noexcept
 
 void Connection::moved(Time now) noexcept
 {
-    if (state() != ConnectionState::established && state() != ConnectionState::reply_sent)
+    if (!is_alive())
         return; // an attempt goes on from the new address
     act(ConnectionAction::send_disconnect);
     lost(now);
@@ -277,6 +278,17 @@ void Connection::take_reject(const wire::Frame& frame, Time now)
     handshake_.set_reject(*frame.connect, frame.payload);
     (void)handshake_.happens(ConnectionEvent::reject, now);
     flush(requester_.oldest(), Status::flushed);
+}
+
+/// Anybody could have sent it: it ends nothing, and only explains why nobody else answers.
+bool Connection::take_hint(const wire::Frame& reject) noexcept
+{
+    if (state() != ConnectionState::request_sent || !reject.connect ||
+        reject.connect->reason != static_cast<std::uint32_t>(RejectReason::not_sealed) ||
+        reject.connect->nonce != handshake_.local().nonce)
+        return false;
+    handshake_.set_hint();
+    return true;
 }
 
 void Connection::connected_frame(const wire::Frame& frame, std::span<const std::byte> bytes,

@@ -38,8 +38,12 @@ public:
 
     /// Whether the seal of a frame of this connection is good, and new.
     [[nodiscard]] Opener::Result open(const wire::Frame& frame) noexcept;
+    /// A reject that is not authenticated though there is a secret. False: it is nothing.
+    bool take_hint(const wire::Frame& reject) noexcept;
     /// A frame of this connection. `bytes`: all of it.
     void received(const wire::Frame& frame, std::span<const std::byte> bytes, Time now);
+    /// It has just been established.
+    void begin() noexcept { sending_->set_round_trip_bound(handshake_.answer_time()); }
     /// What Pager::resolve() was called for has ended.
     void resolved(std::uint64_t token, int error, Time now) noexcept;
     /// The peer restarted, is silent, or does not know this connection.
@@ -57,6 +61,11 @@ public:
 
     [[nodiscard]] const Handshake& handshake() const noexcept { return handshake_; }
     [[nodiscard]] ConnectionState state() const noexcept { return handshake_.state(); }
+    /// The peer may know it.
+    [[nodiscard]] bool is_alive() const noexcept
+    {
+        return state() == ConnectionState::established || state() == ConnectionState::reply_sent;
+    }
     [[nodiscard]] std::uint32_t number() const noexcept { return names_.number; }
     [[nodiscard]] const MacAddress& peer() const noexcept { return names_.peer; }
     [[nodiscard]] std::uint32_t payload_limit() const noexcept { return payload_limit_; }

@@ -248,7 +248,7 @@ void Connection::check_failure(Time now) noexcept
         fail(requester_.oldest(), Status::retry_exceeded, now);
         break;
     case SendWindow::Failure::remote_fault:
-        fail(requester_.oldest(), Status::remote_fault, now);
+        fail_here(requester_.oldest(), Status::remote_fault, now);
         break;
     case SendWindow::Failure::rnr_retry_exceeded:
         fail_here(requester_.oldest(), Status::rnr_retry_exceeded, now);

@@ -37,13 +37,7 @@ Connection& ConnectionTable::put(std::unique_ptr<Connection> connection)
 
 void ConnectionTable::note_peer(Connection& connection)
 {
-    by_peer_[{connection.peer(), connection.handshake().remote().qp}] = connection.number();
-}
-
-Connection* ConnectionTable::find(const MacAddress& peer, std::uint32_t its_number) const noexcept
-{
-    const auto found = by_peer_.find({peer, its_number});
-    return found == by_peer_.end() ? nullptr : find(found->second);
+    by_peer_.emplace(connection.peer(), connection.handshake().remote().qp, connection.number());
 }
 
 void ConnectionTable::remove(std::uint32_t number) noexcept
@@ -51,9 +45,7 @@ void ConnectionTable::remove(std::uint32_t number) noexcept
     const auto* const connection = find(number);
     if (connection == nullptr)
         return;
-    const auto noted = by_peer_.find({connection->peer(), connection->handshake().remote().qp});
-    if (noted != by_peer_.end() && noted->second == number)
-        by_peer_.erase(noted);
+    by_peer_.erase({connection->peer(), connection->handshake().remote().qp, number});
     const auto index = number & mask_;
     slots_[index].reset();
     free_.insert(free_.begin(), index);

@@ -4,10 +4,10 @@
 #include "lib/l2/connection.hpp"
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
-#include <utility>
+#include <set>
+#include <tuple>
 #include <vector>
 
 namespace p2prdma::l2 {
@@ -38,9 +38,22 @@ public:
         const auto index = number & mask_;
         return index < slots_.size() ? slots_[index].get() : nullptr;
     }
-    /// By the peer's address and its number for it: the one that was noted last.
+    /// By the peer's address and its number for it. There may be several, as anybody can say so in
+    /// a connect_request: the first that `is_it(connection)`.
     void note_peer(Connection& connection);
-    [[nodiscard]] Connection* find(const MacAddress& peer, std::uint32_t its_number) const noexcept;
+    template <class Predicate>
+    [[nodiscard]] Connection* find(const MacAddress& peer, std::uint32_t its_number,
+                                   Predicate&& is_it) const
+    {
+        for (auto at = by_peer_.lower_bound({peer, its_number, 0}); at != by_peer_.end(); ++at) {
+            const auto& [address, theirs, number] = *at;
+            if (!(address == peer) || theirs != its_number)
+                break;
+            if (auto* const connection = find(number); connection != nullptr && is_it(*connection))
+                return connection;
+        }
+        return nullptr;
+    }
 
     [[nodiscard]] std::size_t size() const noexcept { return slots_.size() - free_.size(); }
     template <class Visitor>
@@ -56,7 +69,8 @@ private:
     std::uint32_t mask_;
     std::vector<std::unique_ptr<Connection>> slots_;
     std::vector<std::uint32_t> free_; ///< indices
-    std::map<std::pair<MacAddress, std::uint32_t>, std::uint32_t> by_peer_;
+    /// The peer's address and number, and the number here.
+    std::set<std::tuple<MacAddress, std::uint32_t, std::uint32_t>> by_peer_;
 };
 
 } // namespace p2prdma::l2

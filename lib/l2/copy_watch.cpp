@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "lib/l2/copy_watch.hpp"
 
+#include "lib/l2/user_access.hpp"
 #include "p2prdma/unique_fd.hpp"
 
 #include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <stop_token>
 #include <string_view>
@@ -42,6 +45,18 @@ bool sleeps(pid_t thread) noexcept
     return name_end != std::string_view::npos && stat.substr(name_end + 1).starts_with(" S");
 }
 
+/// The signals that a thread blocks, as a mask; what cannot be read counts as none.
+std::uint64_t blocked_by(pid_t thread) noexcept
+{
+    std::array<char, 64> path = {};
+    std::array<char, 4096> text = {};
+    std::snprintf(path.data(), path.size(), "/proc/self/task/%d/status", thread);
+    const UniqueFd file(::open(path.data(), O_RDONLY | O_CLOEXEC));
+    const ssize_t length = ::read(file.get(), text.data(), text.size() - 1);
+    const char* const line = length <= 0 ? nullptr : std::strstr(text.data(), "SigBlk:");
+    return line == nullptr ? 0 : std::strtoull(line + 7, nullptr, 16);
+}
+
 /// Whether there was a copy since it was last called, or there is one now.
 bool look() noexcept
 {
@@ -51,7 +66,7 @@ bool look() noexcept
         const std::uint32_t now = slot->sequence.load(std::memory_order_relaxed);
         const bool copying = (now & 1) != 0;
         if (copying && now == slot->seen && sleeps(slot->number))
-            ::pthread_sigqueue(slot->thread, SIGURG, {.sival_ptr = slot});
+            interrupt(*slot);
         busy = busy || copying || now != slot->seen;
         slot->seen = now;
     }
@@ -102,6 +117,18 @@ private:
 };
 
 } // namespace
+
+void interrupt(Slot& slot) noexcept
+{
+    if (slot.number == 0)
+        return; // it could not be watched
+    const auto blocked = blocked_by(slot.number);
+    for (const int signal : {SIGURG, SIGBUS, SIGSEGV})
+        if ((blocked >> (signal - 1) & 1) == 0 && user_access::is_handled(signal)) {
+            ::pthread_sigqueue(slot.thread, signal, {.sival_ptr = &slot});
+            return;
+        }
+}
 
 void wake() noexcept
 {

@@ -10,12 +10,13 @@
 /// Gets threads out of a copy that takes longer than some milliseconds: one that waits for a page
 /// of a userfaultfd, which went just before. A thread looks at them a hundred times a second as
 /// long as copies are made, and sleeps otherwise; it queues the signal SIGURG, which nobody minds
-/// who does not know it, to a thread that it finds asleep in the same copy twice.
+/// who does not know it, to a thread that it finds asleep in the same copy twice. Where that signal
+/// is blocked, or somebody else's, it is SIGBUS or SIGSEGV, without which there is no such copy.
 namespace p2prdma::l2::copy_watch {
 
 constexpr unsigned period_ms = 10; ///< a copy has at least this, and at most twice as long
 
-/// A thread that makes copies; its handler of SIGURG tells by the address who sent it.
+/// A thread that makes copies; its handler of the signal tells by the address who sent it.
 struct Slot {
     std::atomic<std::uint32_t> sequence = 0; ///< odd: a copy is under way
     std::uint32_t seen = 0;                  ///< by the watch
@@ -30,6 +31,8 @@ void wake() noexcept;
 /// Not yet watched; on the slot's thread. \throws std::system_error no thread can be had
 void add(Slot& slot);
 void remove(Slot& slot) noexcept;
+/// Gets a thread, which must live, out of a copy or a touch, if it is in one.
+void interrupt(Slot& slot) noexcept;
 
 inline void begin(Slot& slot) noexcept
 {

@@ -33,6 +33,7 @@ constexpr std::array<const char*, static_cast<std::size_t>(Counter::count)> name
     "no_link_received",
     "connects",
     "connects_refused",
+    "unproven_rejects",
     "peers_lost",
     "retransmitted",
     "timeouts",

@@ -39,6 +39,7 @@ enum class Counter : std::uint8_t {
     no_link_received,
     connects,
     connects_refused,
+    unproven_rejects, ///< that say without a seal that one end lacks the secret
     peers_lost,
     retransmitted,
     timeouts,

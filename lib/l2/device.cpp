@@ -56,14 +56,13 @@ std::vector<Peer> Device::discover(std::uint32_t service, std::chrono::milliseco
     constexpr unsigned times = 3; // a frame may be lost
     State::Lock lock(state_->mutex);
     auto& engine = state_->engine;
-    engine.discover(service, State::now());
+    auto& discovery = engine.begin_discovery(service);
     const auto begin = State::Clock::now();
     for (unsigned i = 1; i <= times; ++i) {
+        engine.ask(discovery, State::now());
         (void)state_->drive(lock, begin + wait * i / times, {}, [] { return false; });
-        if (i < times)
-            engine.ask_again(State::now());
     }
-    return std::exchange(engine.offers(), {});
+    return engine.end_discovery(discovery);
 }
 
 bool Device::progress() noexcept

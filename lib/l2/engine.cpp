@@ -183,9 +183,9 @@ void Engine::reap() noexcept
         if (connection == nullptr || !connection->finished())
             return connection == nullptr;
         std::erase(active_, connection);
-        for (auto& [address, peer] : peers_)
-            if (peer.one == connection)
-                peer.one = nullptr;
+        if (const auto peer = peers_.find(connection->peer());
+            peer != peers_.end() && peer->second.one == connection)
+            peer->second.one = nullptr;
         table_.remove(number);
         return true;
     });

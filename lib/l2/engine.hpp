@@ -6,6 +6,7 @@
 #include "lib/l2/queue_pair_context.hpp"
 #include "lib/l2/timer_heap.hpp"
 
+#include <list>
 #include <map>
 #include <memory>
 #include <span>
@@ -65,10 +66,17 @@ public:
     /// Also ends its completions; the reference is void from now on.
     void destroy(Connection& connection, Time now) noexcept;
 
-    /// Asks who serves `service`; answers come to offers().
-    void discover(std::uint32_t service, Time now) noexcept;
-    void ask_again(Time now) noexcept; ///< the same, as frames may be lost
-    [[nodiscard]] std::vector<Peer>& offers() noexcept { return offers_; }
+    /// A question who serves a number, and the answers that have come.
+    struct Discovery {
+        std::uint32_t service = 0;
+        std::array<std::uint8_t, 16> nonce = {};
+        std::vector<Peer> offers = {};
+    };
+    /// Begins one, which counts until end_discovery(); nothing is sent yet.
+    [[nodiscard]] Discovery& begin_discovery(std::uint32_t service);
+    void ask(const Discovery& discovery,
+             Time now) noexcept; ///< again and again: frames may be lost
+    std::vector<Peer> end_discovery(Discovery& discovery) noexcept;
 
 private:
     struct PeerState {
@@ -77,7 +85,6 @@ private:
         std::uint32_t asked = 0;      ///< number of the one that was asked last
         std::uint32_t unanswered = 0; ///< times that it was asked since it was heard
         std::uint8_t epoch = 0;
-        bool suspect = false; ///< it did not know a connection: the others are asked, too
     };
 
     [[nodiscard]] bool receive(Time now);
@@ -99,12 +106,15 @@ private:
     void no_link(const wire::Frame& frame, Time now) noexcept;
     void take_no_link(const wire::Frame& frame, Time now) noexcept;
     void established(Connection& connection, Time now);
+    void peer_restarted(const MacAddress& address, std::uint8_t epoch, Time now) noexcept;
 
     void discover_asked(const wire::Frame& frame, Time now) noexcept;
     void offer(const wire::Frame& frame);
+    void refuse(const wire::Frame& request, RejectReason reason, Time now) noexcept;
     void send_reject(const MacAddress& peer, const wire::Connect& request, RejectReason reason,
                      std::span<const std::byte> private_data) noexcept;
-    void send_unconnected(Draft& draft) noexcept;
+    void send_unconnected(Draft& draft) noexcept { send_unconnected(draft, sealed()); }
+    void send_unconnected(Draft& draft, bool with_seal) noexcept;
     [[nodiscard]] bool may_answer_strangers(Time now) noexcept;
 
     void tick(Time now) noexcept;
@@ -130,9 +140,7 @@ private:
     std::vector<std::span<const std::byte>> frames_;
     std::size_t fetched_ = 0; ///< of frames_, not yet taken
     std::vector<const Connection*> warmed_;
-    std::vector<Peer> offers_;
-    std::array<std::uint8_t, 16> discovery_nonce_ = {};
-    std::uint32_t discovered_service_ = 0;
+    std::list<Discovery> discoveries_;
     Time now_ = {};
     Time next_tick_ = {};
     Time strangers_since_ = {};

@@ -13,7 +13,6 @@ using namespace std::chrono_literals;
 constexpr Time tick_interval = 100ms;
 constexpr unsigned strangers_limit = 256; // answers in a tick_interval to who is not connected
 constexpr std::size_t offers_limit = 4096;
-constexpr std::size_t peers_limit = 65536;
 
 Counter counter_of(wire::Verdict verdict) noexcept
 {
@@ -97,8 +96,17 @@ bool Engine::is_genuine(Connection& connection, const wire::Frame& frame) noexce
     if (!sealed())
         return true;
     const auto opcode = frame.header.opcode;
-    if (opcode == wire::Opcode::connect_reply || opcode == wire::Opcode::reject)
+    if (opcode == wire::Opcode::connect_reply)
         return opens(frame);
+    if (opcode == wire::Opcode::reject) {
+        if (context_.opens(frame))
+            return true;
+        if (connection.take_hint(frame))
+            context_.counters.add(Counter::unproven_rejects);
+        else
+            count_forged(frame);
+        return false;
+    }
     switch (connection.open(frame)) {
     case Opener::Result::good:
         return true;
@@ -127,23 +135,26 @@ bool Engine::opens(const wire::Frame& frame) noexcept
     return false;
 }
 
-/// A peer whose epoch is another than before has restarted: what it had of connections is gone.
-void Engine::established(Connection& connection, Time now)
+/// What a peer that restarted had of connections is gone: all but those to its present epoch.
+void Engine::peer_restarted(const MacAddress& address, std::uint8_t epoch, Time now) noexcept
 {
-    table_.note_peer(connection);
-    if (peers_.size() >= peers_limit)
-        peers_.clear();
-    auto& peer = peers_[connection.peer()];
-    const auto epoch = connection.handshake().remote().epoch;
-    if (std::exchange(peer.epoch, epoch) == epoch)
-        return;
     table_.for_each([&](Connection& other) {
-        if (!(other.peer() == connection.peer()) || other.handshake().remote().epoch == epoch ||
-            other.handshake().remote().epoch == 0)
+        const auto known = other.handshake().remote().epoch;
+        if (!(other.peer() == address) || known == epoch || known == 0)
             return;
         other.lost(now);
         activate(other);
     });
+}
+
+void Engine::established(Connection& connection, Time now)
+{
+    connection.begin();
+    table_.note_peer(connection);
+    auto& peer = peers_[connection.peer()];
+    const auto epoch = connection.handshake().remote().epoch;
+    if (std::exchange(peer.epoch, epoch) != epoch)
+        peer_restarted(connection.peer(), epoch, now);
 }
 
 void Engine::connect_request(const wire::Frame& frame, std::span<const std::byte> bytes, Time now)
@@ -154,37 +165,44 @@ void Engine::connect_request(const wire::Frame& frame, std::span<const std::byte
         return;
     }
     const bool seals = (frame.connect->features & wire::feature_sealed) != 0;
-    if (seals == sealed() && !opens(frame))
+    if (seals != sealed() || !opens(frame)) {
+        refuse(frame, RejectReason::not_sealed, now);
         return;
-    auto* const known = table_.find(frame.source, frame.connect->qp);
-    if (known != nullptr && known->handshake().remote().nonce == frame.connect->nonce) {
+    }
+    auto* const known = table_.find(frame.source, frame.connect->qp, [&](const Connection& one) {
+        return one.handshake().remote().nonce == frame.connect->nonce;
+    });
+    if (known != nullptr) {
         known->received(frame, bytes, now); // our answer was lost
         activate(*known);
         return;
     }
-    auto reason = seals != sealed() ? RejectReason::not_sealed : RejectReason::full;
-    if (seals == sealed())
-        switch (pending_.add(frame.source, *frame.connect, frame.payload, now)) {
-        case PendingRequests::Added::added:
-        case PendingRequests::Added::known:
-            return;
-        case PendingRequests::Added::no_listener:
-            reason = RejectReason::no_listener;
-            break;
-        case PendingRequests::Added::full:
-            break;
-        }
-    context_.counters.add(Counter::connects_refused);
-    if (may_answer_strangers(now))
-        send_reject(frame.source, *frame.connect, reason, {});
+    switch (pending_.add(frame.source, *frame.connect, frame.payload, now)) {
+    case PendingRequests::Added::added:
+    case PendingRequests::Added::known:
+        break;
+    case PendingRequests::Added::no_listener:
+        refuse(frame, RejectReason::no_listener, now);
+        break;
+    case PendingRequests::Added::full:
+        refuse(frame, RejectReason::full, now);
+        break;
+    }
 }
 
-void Engine::send_unconnected(Draft& draft) noexcept
+void Engine::refuse(const wire::Frame& request, RejectReason reason, Time now) noexcept
+{
+    context_.counters.add(Counter::connects_refused);
+    if (may_answer_strangers(now))
+        send_reject(request.source, *request.connect, reason, {});
+}
+
+void Engine::send_unconnected(Draft& draft, bool with_seal) noexcept
 {
     auto& outbox = context_.outbox;
     if (outbox.full() && !outbox.flush())
         return; // as good as lost
-    if (!sealed()) {
+    if (!with_seal) {
         outbox.push(draft.head, draft.payload, nullptr);
         return;
     }
@@ -207,7 +225,8 @@ void Engine::send_reject(const MacAddress& peer, const wire::Connect& request, R
     draft.head.connect->service = request.service;
     if (!private_data.empty())
         draft.payload.add(private_data.first(std::min(private_data.size(), max_private_data)));
-    send_unconnected(draft);
+    // Who has no secret, or another one, could not open a seal: to him it is a hint.
+    send_unconnected(draft, sealed() && reason != RejectReason::not_sealed);
 }
 
 /// Nobody makes us send more than so much by frames that belong to no connection.
@@ -233,44 +252,55 @@ void Engine::no_link(const wire::Frame& frame, Time now) noexcept
     draft.head.header.epoch = frame.header.epoch;
     draft.head.header.src_tag = frame.header.src_tag;
     draft.head.header.psn = frame.header.psn;
-    draft.head.ack = wire::Ack{.syndrome = wire::Syndrome::no_link};
+    draft.head.ack = wire::Ack{.syndrome = wire::Syndrome::no_link, .messages = epoch_};
     send_unconnected(draft);
 }
 
 void Engine::take_no_link(const wire::Frame& frame, Time now) noexcept
 {
-    auto* const connection = table_.find(frame.source, frame.header.dst_qp);
-    if (connection == nullptr || connection->handshake().remote().tag != frame.header.src_tag ||
-        connection->handshake().remote().epoch != frame.header.epoch) {
+    auto* const connection =
+        table_.find(frame.source, frame.header.dst_qp, [&](const Connection& one) {
+            const auto& remote = one.handshake().remote();
+            return remote.tag == frame.header.src_tag && remote.epoch == frame.header.epoch;
+        });
+    if (connection == nullptr) {
         context_.counters.add(Counter::unknown_queue_pair);
         return;
     }
     if (!opens(frame))
         return;
     context_.counters.add(Counter::no_link_received);
+    const bool was_alive = connection->is_alive(); // else what it says may be old
     connection->lost(now);
     activate(*connection);
-    if (const auto peer = peers_.find(frame.source); peer != peers_.end())
-        peer->second.suspect = true;
+    const auto epoch = static_cast<std::uint8_t>(frame.ack->messages);
+    if (was_alive && epoch != 0 && epoch != frame.header.epoch)
+        peer_restarted(frame.source, epoch, now);
 }
 
-void Engine::discover(std::uint32_t service, Time now) noexcept
+Engine::Discovery& Engine::begin_discovery(std::uint32_t service)
 {
+    auto& discovery = discoveries_.emplace_back(Discovery{.service = service});
     const std::array words = {context_.random(), context_.random()};
-    std::memcpy(discovery_nonce_.data(), words.data(), discovery_nonce_.size());
-    discovered_service_ = service;
-    offers_.clear();
-    ask_again(now);
+    std::memcpy(discovery.nonce.data(), words.data(), discovery.nonce.size());
+    return discovery;
 }
 
-void Engine::ask_again(Time now) noexcept
+std::vector<Peer> Engine::end_discovery(Discovery& discovery) noexcept
+{
+    auto offers = std::move(discovery.offers);
+    discoveries_.remove_if([&](const Discovery& one) { return &one == &discovery; });
+    return offers;
+}
+
+void Engine::ask(const Discovery& discovery, Time now) noexcept
 {
     Draft draft;
     draft.head.destination.bytes = MacAddress::broadcast;
     draft.head.header.opcode = wire::Opcode::discover;
     draft.head.connect = own();
-    draft.head.connect->service = discovered_service_;
-    draft.head.connect->nonce = discovery_nonce_;
+    draft.head.connect->service = discovery.service;
+    draft.head.connect->nonce = discovery.nonce;
     send_unconnected(draft);
     transmit(now);
 }
@@ -294,10 +324,14 @@ void Engine::discover_asked(const wire::Frame& frame, Time now) noexcept
 
 void Engine::offer(const wire::Frame& frame)
 {
-    if (!frame.connect || frame.connect->nonce != discovery_nonce_ ||
-        frame.payload.size() > max_private_data || offers_.size() >= offers_limit)
+    if (!frame.connect || frame.payload.size() > max_private_data)
         return;
-    for (const auto& one : offers_)
+    const auto asked =
+        std::find_if(discoveries_.begin(), discoveries_.end(),
+                     [&](const Discovery& one) { return one.nonce == frame.connect->nonce; });
+    if (asked == discoveries_.end() || asked->offers.size() >= offers_limit)
+        return;
+    for (const auto& one : asked->offers)
         if (one.address == frame.source)
             return;
     const auto& connect = *frame.connect;
@@ -310,7 +344,7 @@ void Engine::offer(const wire::Frame& frame)
     peer.frame_limit = connect.payload_limit + Connection::overhead(seals);
     peer.authenticated = sealed() && context_.opens(frame);
     peer.fault_delay = (connect.features & wire::feature_fault_delay) != 0;
-    offers_.push_back(std::move(peer));
+    asked->offers.push_back(std::move(peer));
 }
 
 // --- a few times a second ----------------------------------------------------
@@ -365,15 +399,14 @@ void Engine::look_at_peers(Time now) noexcept
             return;
         auto& peer = found->second;
         peer.heard = std::max(peer.heard, connection.heard());
-        if (peer.suspect && !context_.outbox.full())
-            connection.ask_alive(now);
         if (peer.one == nullptr ||
             (peer.one->number() <= peer.asked && connection.number() > peer.asked))
             peer.one = &connection;
     });
+    // Of whom there is no connection nothing need be known: so there are no more than connections.
+    std::erase_if(peers_, [](const auto& peer) { return peer.second.one == nullptr; });
     for (auto& [address, peer] : peers_)
-        if (peer.one != nullptr)
-            ask_peer(peer, address, now);
+        ask_peer(peer, address, now);
 }
 
 void Engine::end_peer(const MacAddress& address, Time now) noexcept
@@ -388,7 +421,6 @@ void Engine::end_peer(const MacAddress& address, Time now) noexcept
 
 void Engine::ask_peer(PeerState& peer, const MacAddress& address, Time now) noexcept
 {
-    peer.suspect = false;
     if (peer.heard > peer.ask_time)
         peer.unanswered = 0;
     if (now - std::max(peer.heard, peer.ask_time) < context_.options.keep_alive)

@@ -58,6 +58,7 @@ bool Handshake::set_remote(const wire::Connect& remote, std::span<const std::byt
     if (remote.epoch == 0 || remote.payload_limit == 0 || private_data.size() > max_private_data)
         return false;
     remote_ = remote;
+    hinted_ = false;
     features_ = local_.features & remote.features;
     local_.features = features_; // a reply has those agreed on
     peer_data_.assign(private_data.begin(), private_data.end());
@@ -67,6 +68,7 @@ bool Handshake::set_remote(const wire::Connect& remote, std::span<const std::byt
 void Handshake::set_reject(const wire::Connect& reject, std::span<const std::byte> private_data)
 {
     reject_reason_ = reject.reason;
+    hinted_ = false;
     peer_data_.assign(private_data.begin(), private_data.end());
 }
 
@@ -74,7 +76,10 @@ ConnectionAction Handshake::happens(ConnectionEvent event, Time now) noexcept
 {
     const auto step = connection_step(state_, event);
     if (step.to != state_) {
+        if (step.to == ConnectionState::established)
+            answer_time_ = now - since_;
         state_ = step.to;
+        since_ = now;
         tries_ = 0;
         due_ = now + first_repeat;
     }

@@ -17,7 +17,7 @@ enum class RejectReason : std::uint32_t {
     by_application = 1, ///< private data may say more
     no_listener = 2,    ///< nobody serves that number
     full = 3,           ///< too many connections, or requests that wait
-    not_sealed = 4,     ///< one end has a secret and the other has none
+    not_sealed = 4,     ///< one end has a secret and the other has none, or another one
     bad_request = 5,
 };
 [[nodiscard]] const char* to_string(RejectReason reason) noexcept;
@@ -45,6 +45,10 @@ public:
     /// Of the reject that ended it; 0 otherwise.
     [[nodiscard]] std::uint32_t reject_reason() const noexcept { return reject_reason_; }
 
+    /// Somebody said, and nobody has proven anything else since, that the peer lacks the secret.
+    void set_hint() noexcept { hinted_ = true; }
+    [[nodiscard]] bool hinted() const noexcept { return hinted_; }
+
     /// What the peer says of itself, from its connect_request or connect_reply. False: it makes no
     /// sense, and was ignored.
     bool set_remote(const wire::Connect& remote, std::span<const std::byte> private_data);
@@ -56,6 +60,10 @@ public:
     [[nodiscard]] Time due() const noexcept { return repeats(state_) ? due_ : Time::max(); }
     /// due() has come: what to send again.
     ConnectionAction repeat(Time now) noexcept;
+
+    /// From this end's frame to the peer's answer, until it was established: at least a round trip,
+    /// and more if frames were lost or the peer's application took its time.
+    [[nodiscard]] Time answer_time() const noexcept { return answer_time_; }
 
     /// The frame for an action, and its payload.
     [[nodiscard]] wire::Frame frame(ConnectionAction action) const noexcept;
@@ -69,7 +77,9 @@ private:
     std::uint8_t tries_ = 0;
     std::uint32_t features_ = 0;
     std::uint32_t reject_reason_ = 0;
+    bool hinted_ = false;
     Time due_ = Time::max();
+    Time since_{}, answer_time_{};
     wire::Connect local_, remote_;
     std::vector<std::byte> private_data_, peer_data_;
 };

@@ -39,6 +39,18 @@ void check(const QueuePairOptions& options, std::span<const std::byte> private_d
                     "a queue pair has 1 to 65536 entries, and at least one read");
 }
 
+[[noreturn]] void throw_unanswered(const MacAddress& peer, bool has_secret, bool hinted)
+{
+    const auto what = "cannot connect to " + peer.to_string();
+    if (hinted)
+        throw Error({ECONNREFUSED, std::system_category()},
+                    what + ": it says that it has no secret, or another (which is not "
+                           "authenticated)");
+    throw Error({ETIMEDOUT, std::system_category()},
+                what + ": no answer" +
+                    (has_secret ? ", or from one who does not know the secret" : ""));
+}
+
 [[noreturn]] void throw_refused(const MacAddress& peer, std::uint32_t reason)
 {
     throw Error({ECONNREFUSED, std::system_category()},
@@ -122,16 +134,13 @@ QueuePair QueuePair::connect(const ProtectionDomain& domain, const MacAddress& p
                        [&] { return connection.state() != ConnectionState::request_sent; });
     const auto result = connection.state();
     const auto reason = connection.handshake().reject_reason();
+    const bool hinted = connection.handshake().hinted();
     state->peer_data = connection.handshake().peer_data();
     lock.unlock(); // who throws destroys the state, which needs the lock
     if (reason != 0)
         throw_refused(peer, reason);
     if (result != ConnectionState::established)
-        throw Error({ETIMEDOUT, std::system_category()},
-                    "cannot connect to " + peer.to_string() + ": no answer" +
-                        (device.options.secret.empty()
-                             ? ""
-                             : ", or from one who does not know the secret"));
+        throw_unanswered(peer, !device.options.secret.empty(), hinted);
     return QueuePair(std::move(state));
 }
 

@@ -79,6 +79,10 @@ std::optional<SendWindow::Next> SendWindow::next_in_trouble(Time now, bool have_
 
 SendWindow::Next SendWindow::wait_for_page(Time now, bool have_fresh, std::uint32_t bytes) noexcept
 {
+    if (now >= fault_until_) {
+        failure_ = Failure::remote_fault;
+        return Next::nothing;
+    }
     if (now < fault_.timer_at())
         return have_fresh && bytes <= fault_.credit() && has_room() ? Next::fresh : Next::nothing;
     return fault_.timer() == PeerFault::Action::probe ? Next::probe : time_out(now);
@@ -228,6 +232,7 @@ Flight::Delivery SendWindow::advance(std::uint32_t frames, Time now) noexcept
     const auto delivery = flight_.advance(frames, round_trip_, now);
     not_readies_ = 0;
     testing_ready_ = false;
+    fault_since_ = never;
     fault_acted(fault_.acknowledged(flight_.first()), now);
     return delivery;
 }
@@ -260,6 +265,8 @@ void SendWindow::watch_gaps(bool congested, std::uint32_t delivered, Time now) n
 bool SendWindow::fault(const wire::Fault& fault, Time now) noexcept
 {
     using wire::FaultKind;
+    if (fault.kind == FaultKind::stall)
+        return true; // of the other direction, as its psn is
     const auto ahead = wire::psn_distance(flight_.first(), fault.psn);
     if (ahead > static_cast<std::int32_t>(flight_.count()))
         return false;
@@ -271,10 +278,19 @@ bool SendWindow::fault(const wire::Fault& fault, Time now) noexcept
     } else if (flight_.contains(fault.psn) && fault.kind == FaultKind::delay) {
         const auto in_network = std::uint64_t{flight_.in_network()} * config_.frame_bytes;
         fault_acted(fault_.delayed(fault, in_network, now), now);
+        limit_fault(microseconds(fault.estimate), now);
     } else if (flight_.contains(fault.psn) && fault.kind == FaultKind::abort) {
         fault_acted(fault_.aborted(), now);
     }
     return true;
+}
+
+/// The peer ends it by itself after as long; if it does not, it would hold us for ever.
+void SendWindow::limit_fault(Time estimate, Time now) noexcept
+{
+    if (fault_since_ == never)
+        fault_since_ = now;
+    fault_until_ = fault_since_ + config_.fault_limit + std::min(estimate, config_.fault_limit);
 }
 
 void SendWindow::fault_acted(PeerFault::Action action, Time now) noexcept
@@ -335,8 +351,11 @@ Time SendWindow::timeout() const noexcept
 
 Time SendWindow::tail_timeout() const noexcept
 {
-    if (!round_trip_.known())
+    // So that also a lost tail of the first flight is there after 1 ms, or four round trips.
+    if (!round_trip_.known() && round_trip_bound_ >= config_.min_timeout / 2)
         return config_.min_timeout;
+    if (!round_trip_.known())
+        return std::max(2 * round_trip_bound_, std::min(least_tail_timeout, config_.min_timeout));
     return std::min(std::max(round_trip_.tail_timeout(), least_tail_timeout), config_.max_timeout);
 }
 

@@ -32,6 +32,8 @@ public:
         Time min_timeout = std::chrono::milliseconds(1);
         Time max_timeout = std::chrono::milliseconds(500);
         Time fault_cap = std::chrono::milliseconds(100); ///< of estimate * k before a probe
+        Time fault_limit = std::chrono::seconds(5); ///< T_max: a page of the peer's takes as long,
+                                                    ///< and an estimate more, at most
         unsigned fault_probes = 5; ///< unanswered, after which timeouts count as without a fault
     };
     using Cookie = FrameCookie;
@@ -39,7 +41,7 @@ public:
         none,
         retry_exceeded,
         rnr_retry_exceeded,
-        remote_fault, ///< FaultKind::abort
+        remote_fault, ///< FaultKind::abort, or fault_limit is over
     };
     /// What is to be sent now.
     enum class Next : std::uint8_t {
@@ -50,6 +52,9 @@ public:
     };
 
     explicit SendWindow(const Config& config) noexcept;
+
+    /// At least a round trip, before there is a sample.
+    void set_round_trip_bound(Time bound) noexcept { round_trip_bound_ = bound; }
 
     /// What may be sent at `now`. `have_fresh`: the caller has a new frame of `bytes`.
     [[nodiscard]] Next next(Time now, bool have_fresh, std::uint32_t bytes) noexcept;
@@ -118,6 +123,7 @@ private:
     Flight::Delivery advance(std::uint32_t frames, Time now) noexcept;
     Flight::Delivery hold(Flight::Delivery before, const wire::Sack& sack, Time now) noexcept;
     void watch_gaps(bool congested, std::uint32_t delivered, Time now) noexcept;
+    void limit_fault(Time estimate, Time now) noexcept;
     void fault_acted(PeerFault::Action action, Time now) noexcept;
     [[nodiscard]] Time timeout() const noexcept;
     [[nodiscard]] Time tail_timeout() const noexcept;
@@ -125,11 +131,14 @@ private:
     Config config_;
     Flight flight_;
     RoundTrip round_trip_;
+    Time round_trip_bound_ = never;
     Congestion congestion_;
     PeerFault fault_;
     Counters counters_;
     Time timer_at_ = never;    ///< something must have been heard by then; idle: memory is freed
     Time not_ready_until_{};   ///< 0: it is ready
+    Time fault_since_ = never; ///< since then nothing was processed for want of a page
+    Time fault_until_ = never;
     Time silent_since_{};      ///< if timeouts_ is not 0
     Time paused_until_{};      ///< nothing is sent until then
     Time told_all_at_ = never; ///< the peer went on then, having told what it holds

@@ -2,6 +2,7 @@
 #include "lib/l2/user_access.hpp"
 
 #include "lib/l2/copy_watch.hpp"
+#include "lib/l2/page_map.hpp"
 #include "p2prdma/error.hpp"
 
 #include <array>
@@ -21,6 +22,14 @@
 namespace p2prdma::l2::user_access {
 namespace {
 
+/// A signal that was passed on to another handler. Whether that still runs is not known: it may have
+/// left by a leap of its own.
+struct Passing {
+    int signal;
+    const void* context;
+    std::uintptr_t frame; ///< on the stack
+};
+
 /// Of the thread's copy under way; its handler reads it.
 struct Guard {
     sigjmp_buf* landing; ///< null: no copy is under way
@@ -28,8 +37,8 @@ struct Guard {
     std::size_t length;
     unsigned unchecked; ///< copies until it is looked again whether the handler is in use
     bool usable;
-    bool passing; ///< a signal to another handler
-    bool watched; ///< by copy_watch
+    bool watched;    ///< by copy_watch
+    Passing passing; ///< the latest
     copy_watch::Slot slot;
 };
 
@@ -91,40 +100,52 @@ void call(const struct sigaction& next, int signal, siginfo_t* info, void* conte
     }
 }
 
+Chain& chain_of(int signal) noexcept
+{
+    return signal == SIGSEGV ? segment_chain : signal == SIGBUS ? bus_chain : watch_chain;
+}
+
+/// Whether the handler that this signal was passed on to has called this one in turn: the same
+/// signal, deeper on the stack. One that comes anew at the same place does so at the same depth.
+bool leads_back(const Passing& now) noexcept
+{
+    const Passing& before = guard.passing;
+    return now.signal == before.signal && now.context == before.context &&
+           now.frame < before.frame;
+}
+
 /// To the handler that was there before. If that leads back here, as it was put on top of this one
 /// before this one on top of it, to the one that was there at first.
 void pass_on(int signal, siginfo_t* info, void* context)
 {
-    const Chain& chain = signal == SIGSEGV  ? segment_chain
-                         : signal == SIGBUS ? bus_chain
-                                            : watch_chain;
-    const bool again = guard.passing;
-    guard.passing = true;
+    const Chain& chain = chain_of(signal);
+    const Passing now = {signal, context,
+                         reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0))};
+    const Passing before = guard.passing;
+    const bool again = leads_back(now);
+    guard.passing = now;
     call(again ? chain.found[0] : *chain.latest, signal, info, context);
-    guard.passing = again;
+    guard.passing = before;
 }
 
-void on_fault(int signal, siginfo_t* info, void* context)
+/// Of all three signals. Those that copy_watch::interrupt() sends say whose they are.
+void on_signal(int signal, siginfo_t* info, void* context)
 {
-    if (is_ours(*info))
+    if (info->si_code == SI_QUEUE && info->si_value.sival_ptr == &guard.slot) {
+        if (guard.landing)
+            leap(context, Outcome::interrupted);
+        return;
+    }
+    if (signal != SIGURG && is_ours(*info))
         leap(context, Outcome::inaccessible);
     const int saved = errno;
     pass_on(signal, info, context);
     errno = saved;
 }
 
-void on_watch(int signal, siginfo_t* info, void* context)
-{
-    if (info->si_code != SI_QUEUE || info->si_value.sival_ptr != &guard.slot)
-        pass_on(signal, info, context);
-    else if (guard.landing)
-        leap(context, Outcome::interrupted);
-}
-
 bool is_this_handler(const struct sigaction& action) noexcept
 {
-    return (action.sa_flags & SA_SIGINFO) != 0 &&
-           (action.sa_sigaction == on_fault || action.sa_sigaction == on_watch);
+    return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == on_signal;
 }
 
 bool same(const struct sigaction& a, const struct sigaction& b) noexcept
@@ -150,7 +171,7 @@ void install(Chain& chain)
 {
     struct sigaction now = {};
     struct sigaction ours = {};
-    ours.sa_sigaction = chain.signal == SIGURG ? on_watch : on_fault;
+    ours.sa_sigaction = on_signal;
     ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART;
     sigemptyset(&ours.sa_mask);
     if (::sigaction(chain.signal, nullptr, &now) != 0)
@@ -165,9 +186,7 @@ void install(Chain& chain)
 
 bool reaches_handler(int signal, const sigset_t& blocked) noexcept
 {
-    struct sigaction now = {};
-    return ::sigaction(signal, nullptr, &now) == 0 && is_this_handler(now) &&
-           sigismember(&blocked, signal) == 0;
+    return is_handled(signal) && sigismember(&blocked, signal) == 0;
 }
 
 /// Takes the thread off the watch when it ends.
@@ -231,11 +250,13 @@ template <bool watched = true, typename Access>
 
 using Transfer = decltype(&::process_vm_readv);
 
-/// By the kernel: as far as it goes.
+/// By the kernel, as far as it goes now: nobody gets a thread out of there that waits for a page, so
+/// that what is absent counts as not accessible, and is brought by whoever can wait for it.
 std::size_t transfer(Transfer call, void* own, const void* user, std::size_t length) noexcept
 {
-    const iovec local = {own, length};
-    const iovec remote = {const_cast<void*>(user), length};
+    const auto present = PageMap().present(user, length, Time());
+    const iovec local = {own, present};
+    const iovec remote = {const_cast<void*>(user), present};
     const ssize_t done = call(::getpid(), &local, 1, &remote, 1, 0);
     return done < 0 ? 0 : static_cast<std::size_t>(done);
 }
@@ -274,19 +295,33 @@ std::size_t copy_from(std::span<std::byte> to, const void* user) noexcept
     return outcome == Outcome::done ? to.size() : 0;
 }
 
-bool touch(void* user, bool for_writing) noexcept
+Touched touch(void* user, std::size_t length, bool for_writing) noexcept
 {
-    auto* const byte = static_cast<unsigned char*>(user);
-    const auto access = [=] {
-        if (for_writing) // changes nothing, even if another thread writes it now
-            __atomic_fetch_or(byte, static_cast<unsigned char>(0), __ATOMIC_RELAXED);
-        else
-            static_cast<void>(__atomic_load_n(byte, __ATOMIC_RELAXED));
-    };
-    if (is_guarded())
-        return guarded<false>(user, 1, access) == Outcome::done;
-    unsigned char ignored = 0;
-    return transfer(::process_vm_readv, &ignored, user, 1) == 1;
+    if (!is_guarded())
+        return Touched::not_guarded;
+    auto* const bytes = static_cast<unsigned char*>(user);
+    const auto page = static_cast<std::size_t>(::getpagesize());
+    const auto outcome = guarded<false>(user, length, [=] {
+        for (std::size_t at = 0; at < length; at += page)
+            if (for_writing) // changes nothing, even if another thread writes it now
+                __atomic_fetch_or(bytes + at, static_cast<unsigned char>(0), __ATOMIC_RELAXED);
+            else
+                static_cast<void>(__atomic_load_n(bytes + at, __ATOMIC_RELAXED));
+    });
+    return outcome == Outcome::done          ? Touched::all
+           : outcome == Outcome::interrupted ? Touched::interrupted
+                                             : Touched::not_accessible;
+}
+
+bool is_handled(int signal) noexcept
+{
+    struct sigaction now = {};
+    return ::sigaction(signal, nullptr, &now) == 0 && is_this_handler(now);
+}
+
+copy_watch::Slot& own_slot() noexcept
+{
+    return guard.slot;
 }
 
 bool is_guarded() noexcept

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #pragma once
 
+#include "lib/l2/copy_watch.hpp"
+
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 /// Access to memory of the application's that may be unmapped, truncated or protected at any time,
@@ -14,7 +17,10 @@
 /// thread, process_vm_readv() and process_vm_writev() on the own process do the same more slowly.
 ///
 /// Pages that are absent come while the copy waits, as in any access; but if that takes more than
-/// 10 to 20 ms, as with a userfaultfd, the copy ends: see copy_watch.
+/// 10 to 20 ms, as with a userfaultfd, the copy ends: see copy_watch. The system calls would wait
+/// for ever; so they are made only for pages that were there just before. Only an application that
+/// has both its own handlers and a userfaultfd that never answers, and takes a page away in that
+/// moment, can hold such a copy up.
 ///
 /// Thread-safety: any thread, any time after prepare().
 namespace p2prdma::l2::user_access {
@@ -27,9 +33,19 @@ void prepare();
 [[nodiscard]] std::size_t copy_to(void* user, std::span<const std::byte> from) noexcept;
 [[nodiscard]] std::size_t copy_from(std::span<std::byte> to, const void* user) noexcept;
 
-/// Has one page brought without changing it, however long it takes. False: it cannot be accessed
-/// so.
-[[nodiscard]] bool touch(void* user, bool for_writing) noexcept;
+enum class Touched : std::uint8_t {
+    all,
+    not_accessible, ///< some cannot be accessed so
+    interrupted,    ///< by copy_watch::interrupt() of own_slot()
+    not_guarded,    ///< nothing was done: the handler is not in use
+};
+/// Has pages brought without changing them, however long it takes, in user mode.
+[[nodiscard]] Touched touch(void* user, std::size_t length, bool for_writing) noexcept;
+/// By which the calling thread can be got out of touch(), as long as it lives; after is_guarded().
+[[nodiscard]] copy_watch::Slot& own_slot() noexcept;
+
+/// Whether the handler is in use for SIGSEGV, SIGBUS or SIGURG, on threads that do not block it.
+[[nodiscard]] bool is_handled(int signal) noexcept;
 
 /// Whether the handler is in use on this thread; looks anew.
 [[nodiscard]] bool is_guarded() noexcept;

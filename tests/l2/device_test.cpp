@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <cstring>
 #include <future>
 #include <poll.h>
@@ -257,4 +258,42 @@ TEST_CASE("R3.7: on a bridge that strangers may reach, connections need a secret
     CHECK_THROWS_AS(QueuePair::connect(host.domain, {{2, 0, 0, 0, 0, 1}}, service, host.queue,
                                        host.queue, soon()),
                     Error);
+}
+
+TEST_CASE("Device: who has no secret, or another one, is refused and says why")
+{
+    DeviceOptions none, one, other;
+    none.trust_segment = true;
+    one.secret.assign(32, std::byte{1});
+    other.secret.assign(32, std::byte{2});
+    const auto& [asks, answers] =
+        GENERATE_COPY(std::pair(none, one), std::pair(one, none), std::pair(one, other));
+    test::Veth veth;
+    Host left(test::Veth::a, asks), right(test::Veth::b, answers);
+    const Listener listener(right.device, service);
+    try {
+        (void)QueuePair::connect(left.domain, right.device.address(), service, left.queue,
+                                 left.queue, std::chrono::steady_clock::now() + 1s);
+        FAIL("they connect");
+    } catch (const Error& error) {
+        INFO(error.what());
+        CHECK(error.code() == std::error_code(ECONNREFUSED, std::system_category()));
+        CHECK(std::string_view(error.what()).find("secret") != std::string_view::npos);
+    }
+}
+
+TEST_CASE("Device: two that look for peers at once both find them")
+{
+    test::Veth veth;
+    Host left(test::Veth::a, {}), right(test::Veth::b, {});
+    const Listener one(right.device, service), other(right.device, service + 1);
+    auto found = std::async(std::launch::async,
+                            [&] { return left.device.discover(service, 400ms); });
+    std::this_thread::sleep_for(200ms);
+    const auto later = left.device.discover(service + 1, 400ms);
+    const auto before = found.get();
+    REQUIRE(later.size() == 1);
+    CHECK(later[0].service == service + 1);
+    REQUIRE(before.size() == 1);
+    CHECK(before[0].service == service);
 }

@@ -3,6 +3,8 @@
 
 #include "lib/l2/wire_rules.hpp"
 
+#include <catch2/generators/catch_generators.hpp>
+
 #include <deque>
 #include <map>
 #include <set>
@@ -277,4 +279,36 @@ TEST_CASE("R3.2: the same for long", "[.long]")
             for (const double reorder : {0.0, 0.01})
                 for (const double corrupt : {0.0, 0.00001})
                     run_traffic({lose, duplicate, reorder, corrupt}, 300'000'000, seed++);
+}
+
+TEST_CASE("R3.3: also of the first flight a lost tail is there after 1 ms, or four round trips")
+{
+    const bool of_initiator = GENERATE(true, false);
+    for (const auto delay : {5us, 100us, 1000us}) { // there are two cables, each way
+        World world(1);
+        LinkOptions link;
+        link.delay = delay;
+        auto& left = world.add({}, link);
+        auto& right = world.add({}, link);
+        Pair pair(world, left, right);
+        if (!of_initiator)
+            std::swap(pair.a.station, pair.b.station),
+                std::swap(pair.a.connection, pair.b.connection),
+                std::swap(pair.a.domain, pair.b.domain);
+        world.run_for(20ms);
+        Memories memories(pair, 500); // of one frame, so that no other tells anything
+        bool lost = false;
+        world.network.drop_if([&](const Network::Entering& entering) {
+            const auto frame = parsed(entering.bytes);
+            const bool is_tail = frame.header.opcode == wire::Opcode::write &&
+                                 (frame.header.flags & wire::last) != 0;
+            return is_tail && !std::exchange(lost, true);
+        });
+        const auto begun = world.now;
+        memories.write();
+        REQUIRE(world.run([&] { return memories.target == memories.source; }, 100ms));
+        CHECK(lost);
+        INFO((world.now - begun).count() << " ns");
+        CHECK(world.now - begun <= std::max<Time>(4 * 4 * delay, 1ms));
+    }
 }

@@ -133,3 +133,20 @@ TEST_CASE("Engine: timers wait for what has come already and may answer them")
     CHECK(counter(left, Counter::tail_probes) == 0);
     CHECK(counter(left, Counter::retransmitted) == 0);
 }
+
+TEST_CASE("R3.6: all idle queue pairs of a peer that restarts end within a keep-alive")
+{
+    World world(1);
+    auto& left = world.add();
+    auto& right = world.add();
+    Crowd crowd(world, left, right);
+    crowd.grow(1000);
+    right.restart();
+    const auto is_over = [](const Connection* one) {
+        return one->state() == ConnectionState::failed;
+    };
+    CHECK(
+        world.run([&] { return std::all_of(crowd.clients.begin(), crowd.clients.end(), is_over); },
+                  left.options_.keep_alive + 250ms));
+    CHECK(counter(right, Counter::no_link_sent) < 10); // one told it for all
+}

@@ -3,6 +3,7 @@
 #include "lib/l2/send_window.hpp"
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 #include <random>
 #include <vector>
@@ -10,6 +11,7 @@
 using namespace p2prdma::l2;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -213,4 +215,56 @@ TEST_CASE("ReceiveWindow: after a refusal nothing is taken, and the nak is repea
         CHECK_FALSE(window.ack_due(Time(1)));
         CHECK(window.arrived({.psn = 0}, frame, Time(2)) == ReceiveWindow::Arrival::dropped);
     }
+}
+
+TEST_CASE("SendWindow: a peer may be stalled anywhere: its frames are not ours")
+{
+    SendWindow window({.first_psn = 100});
+    for (const std::uint32_t psn : {0U, 99U, 100U, 101U, 5000U, 0xff0000U})
+        CHECK(window.fault({.kind = wire::FaultKind::stall, .psn = psn, .estimate = 50}, Time(1)));
+    CHECK_FALSE(window.fault({.kind = wire::FaultKind::delay, .psn = 5000}, Time(1)));
+    CHECK_FALSE(window.peer_faulting());
+}
+
+TEST_CASE("SendWindow: a page that the peer waits for without end ends the connection")
+{
+    SendWindow window({.first_psn = 100});
+    REQUIRE(window.next(Time(0), true, 1000) == SendWindow::Next::fresh);
+    (void)window.sent({}, 1000, Time(0));
+    const bool resumes = GENERATE(false, true); // in between, though nothing is processed
+    std::uint8_t epoch = 0;
+    constexpr std::uint32_t estimate = 100'000;
+    Time now(0);
+    while (window.failure() == SendWindow::Failure::none && now < 20s) {
+        now += 50ms;
+        wire::Fault fault = {.epoch = epoch, .psn = 100, .estimate = estimate};
+        if (resumes) {
+            fault.kind = wire::FaultKind::resume;
+            (void)window.fault(fault, now);
+            fault.epoch = ++epoch;
+        }
+        fault.kind = wire::FaultKind::delay;
+        REQUIRE(window.fault(fault, now));
+        (void)window.next(now, false, 0);
+    }
+    CHECK(window.failure() == SendWindow::Failure::remote_fault);
+    CHECK(now >= 5s);
+    CHECK(now <= 5300ms); // T_max, and one estimate
+}
+
+TEST_CASE("SendWindow: pages may take long one after the other")
+{
+    SendWindow window({.first_psn = 100});
+    Time now(0);
+    for (std::uint32_t psn = 100; psn < 110; ++psn) {
+        REQUIRE(window.next(now, true, 1000) == SendWindow::Next::fresh);
+        (void)window.sent({}, 1000, now);
+        for (int i = 0; i < 80; ++i, now += 50ms) {
+            REQUIRE(window.fault({.epoch = static_cast<std::uint8_t>(psn), .psn = psn,
+                                  .estimate = 100'000}, now));
+            (void)window.next(now, false, 0);
+        }
+        REQUIRE(window.acknowledged({.next = psn + 1}, nullptr, false, now));
+    }
+    CHECK(window.failure() == SendWindow::Failure::none);
 }

@@ -7,6 +7,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
+#include <csetjmp>
 #include <csignal>
 #include <thread>
 
@@ -156,12 +157,15 @@ TEST_CASE("user_access: touching brings a page and changes nothing")
     need_guard();
     const Mapping memory(3);
     memory.touch(1, 1);
-    CHECK(user_access::touch(memory.at(0), true));
-    CHECK(user_access::touch(memory.at(1) + 5, true));
+    using user_access::Touched;
+    CHECK(user_access::touch(memory.at(0), 1, true) == Touched::all);
+    CHECK(user_access::touch(memory.at(1) + 5, 1, true) == Touched::all);
     CHECK(*memory.at(1) == std::byte{1});
     ::mprotect(memory.at(2), page, PROT_READ);
-    CHECK(user_access::touch(memory.at(2), false));
-    CHECK_FALSE(user_access::touch(memory.at(2), true));
+    CHECK(user_access::touch(memory.at(0), 3 * page, false) == Touched::all);
+    CHECK(user_access::touch(memory.at(0), 3 * page, true) == Touched::not_accessible);
+    with_blocked_signals(
+        [&] { CHECK(user_access::touch(memory.at(2), 1, false) == Touched::not_guarded); });
 }
 
 TEST_CASE("user_access: faults that are not its own reach whom they reached before")
@@ -231,4 +235,108 @@ TEST_CASE("user_access: the watch wakes up again")
     const std::vector<std::byte> data(page);
     CHECK(user_access::copy_to(memory.at(0), data) == 0);
     CHECK(copy_watch::awake);
+}
+
+namespace {
+
+void ignore_it(int) {}
+
+/// On a thread of its own; whether it came back soon.
+template <typename Action>
+void check_soon(Action action)
+{
+    const auto begin = std::chrono::steady_clock::now();
+    std::thread(action).join();
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(2));
+}
+
+void block(int signal)
+{
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, signal);
+    ::pthread_sigmask(SIG_BLOCK, &one, nullptr);
+}
+
+} // namespace
+
+TEST_CASE("R7.7: a copy ends soon whatever becomes of SIGURG, and also where the kernel copies")
+{
+    const auto fd = paging::Userfault::open(paging::Userfault::Scope::all);
+    if (!fd)
+        SKIP("userfaultfd is not permitted here: " << std::strerror(errno));
+    need_guard();
+    const Mapping memory(8);
+    const paging::Userfault owner(*fd, memory.span());
+    std::vector<std::byte> data(page, std::byte{1});
+    SECTION("it is blocked")
+    {
+        check_soon([&] {
+            CHECK(user_access::is_guarded());
+            block(SIGURG);
+            CHECK(user_access::copy_to(memory.at(0), data) == 0);
+        });
+    }
+    SECTION("another handler has it")
+    {
+        struct sigaction ours = {};
+        check_soon([&] {
+            CHECK(user_access::is_guarded());
+            struct sigaction other = {};
+            other.sa_handler = ignore_it;
+            ::sigaction(SIGURG, &other, &ours);
+            CHECK(user_access::copy_from(data, memory.at(1)) == 0);
+        });
+        ::sigaction(SIGURG, &ours, nullptr);
+    }
+    SECTION("the handlers that a copy needs are not in use")
+    {
+        check_soon([&] {
+            with_blocked_signals([&] {
+                CHECK(user_access::copy_to(memory.at(2), data) == 0);
+                CHECK(user_access::copy_from(data, memory.at(3)) == 0);
+            });
+        });
+    }
+}
+
+namespace {
+
+sigjmp_buf way_out;
+int left_so = 0;
+
+void leave(int)
+{
+    ++left_so;
+    siglongjmp(way_out, 1);
+}
+
+void fault_and_leave()
+{
+    volatile int* volatile nowhere = reinterpret_cast<volatile int*>(64);
+    if (sigsetjmp(way_out, 1) == 0)
+        (void)*nowhere;
+}
+
+} // namespace
+
+TEST_CASE("user_access: a handler of somebody else's may leave by a leap, time and again")
+{
+    const int status = end_of_child([] {
+        ::signal(SIGSEGV, SIG_DFL);
+        user_access::prepare();
+        ::signal(SIGSEGV, leave);
+        user_access::prepare();
+        for (int i = 0; i < 3; ++i)
+            fault_and_leave();
+        const auto deeper = [] {
+            volatile char room[5000];
+            room[0] = 0;
+            fault_and_leave();
+            return room[0];
+        };
+        ::_exit(deeper() + 39 + left_so - 1);
+    });
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 42);
 }
