@@ -7,6 +7,7 @@ Runs inside the lab's root. Each part's output is kept in build/check/.
 
 import argparse
 import glob
+import json
 import os
 import pathlib
 import re
@@ -116,9 +117,25 @@ def l2_tsan():
     return catch2("l2-tsan", "build/tsan/l2-tests", timeout=900)
 
 
-def l2_long():
-    """Its tests with their full counts, under the address sanitizer."""
-    return catch2("l2-long", "build/asan/l2-tests", "[.long]", timeout=7200)
+def l2_long(limit=7200):
+    """Its tests with their full counts, under the address sanitizer: each in a process of its own."""
+    program = "build/asan/l2-tests"
+    listed = subprocess.run([program, "[.long]", "--list-tests", "--reporter", "json"], check=False,
+                            capture_output=True, text=True, timeout=60)
+    try:
+        tests = json.loads(listed.stdout)["listings"]["tests"]
+    except (ValueError, KeyError):
+        print(f"    {program} does not tell its tests: {listed.stderr[-500:]}")
+        return Counts(failed=1)
+    total = Counts(failed=0 if tests else 1)
+    for number, test in enumerate(tests, 1):
+        name = test["name"]
+        only = re.sub(r'([\\,\[\]"*~])', r"\\\1", name)
+        say(f"  {number} of {len(tests)}: {name}")
+        counts = catch2(f"l2-long-{number}", program, only, timeout=limit)
+        print(f"    {counts}", flush=True)
+        total += counts
+    return total
 
 
 def models(long):

@@ -56,6 +56,36 @@ def capture(a, b, directory):
     server.end(signal.SIGTERM)
 
 
+TAP = """
+import collections, json, signal, socket, sys
+seen = collections.Counter()
+def end(*_):
+    print(json.dumps(seen), flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+tap.bind((sys.argv[1], 0))
+print("ready", flush=True)
+while True:
+    seen[tap.recv(64)[12:14].hex()] += 1
+"""
+
+
+def no_ip(a, b, directory):
+    """R3.1: whatever passes at either end during a transfer has our EtherType: no IP, no ARP."""
+    taps = []
+    for station in (a, b):
+        taps.append(station.start([sys.executable, "-c", TAP, station.interface],
+                                  stdout=subprocess.PIPE))
+        check(taps[-1].stdout.readline() == "ready\n", "all frames are looked at")
+    transfer(a, b, directory, 300_000, [], [])
+    for tap in taps:
+        tap.terminate()
+        seen = json.loads(tap.communicate(timeout=20)[0])
+        check(set(seen) == {"88b5"} and seen["88b5"] > 200, f"R3.1: frames by EtherType: {seen}")
+
+
 def transfers(a, b, directory):
     """Files, in all sizes that are special, under loss, with a key, into the file's own pages."""
     key = pathlib.Path(directory) / "key"
@@ -112,4 +142,4 @@ def failures(a, b, directory):
 
 
 if __name__ == "__main__":
-    run_parts((pings, capture, transfers, failures))
+    run_parts((pings, capture, no_ip, transfers, failures))

@@ -92,6 +92,24 @@ def link_down(a, b, directory):
           f"R3.10: a long one ends it, with status 6: {answer}"[:300])
 
 
+def interface_deleted(a, b, directory):
+    """R3.10: the interface goes under load, and with it the peer's, as the two are one cable."""
+    server = serve(a, directory)
+    ours = load(b, a.mac, 30)
+    wait_for_load(b)
+    started = time.monotonic()
+    b.run(["ip", "link", "delete", b.interface])
+    status, answer = result_of(ours)
+    took = time.monotonic() - started
+    check(status == 6 and answer["code"] in ("peer_lost", "timeout") and took < 12,
+          f"R3.10: the load ends after {took:.1f} s, with status {status}: {answer}"[:300])
+    status, answer = run(b, "l2", "ping", "-i", b.interface, a.mac, "--json")
+    check(status == 3 and b.interface in answer["error"], f"R3.10: a new one is told: {answer}"[:300])
+    check(server.process.poll() is None, "R3.10: the server is still there")
+    status, _ = server.end(signal.SIGTERM)
+    check(status == 0, f"R3.10: and ends well at a signal: {status}")
+
+
 def peer_killed(a, b, directory):
     """A server that is killed is noticed; one that comes after it is none of its business."""
     server = serve(a, directory)
@@ -129,6 +147,38 @@ def vlans(a, b, directory):
     for words in (["--vlan", "8"], []):
         status, _ = run(b, "l2", "ping", "-i", b.interface, a.mac, "--timeout", "1", *words, "--json")
         check(status == 6, f"R3.10: not with {words or 'no tag'}")
+
+
+def changes_of_vlans(a, b, directory):
+    """R3.10: VLANs come and go beside a load in another VLAN, and beside one in none: those of
+    other processes, and interfaces of the kernel's where it has them."""
+    for words in (["--vlan", "7"], []):
+        server = serve(a, directory, *words)
+        ours = load(b, a.mac, 3, *words)
+        wait_for_load(b)
+        for number in ("8", "9"):
+            other = serve(a, directory, "--vlan", number)
+            status, ping = run(b, "l2", "ping", "-i", b.interface, a.mac, "-c", "5", "--vlan", number,
+                               "--json")
+            check(status == 0 and ping["lost"] == 0, f"R3.10: VLAN {number} comes, and works")
+            other.end(signal.SIGTERM)
+            for station in (a, b):
+                kernel_vlan(station, number)
+        status, perf = result_of(ours)
+        check(status == 0 and perf["operations"] > 0,
+              f"R3.10: the load in {words or 'no VLAN'} goes on: {perf}"[:300])
+        server.end(signal.SIGTERM)
+
+
+def kernel_vlan(station, number):
+    name = f"vlan{number}"
+    made = station.run(["ip", "link", "add", "link", station.interface, "name", name, "type", "vlan",
+                        "id", number], check=False)
+    if made.returncode:
+        check("Unknown device type" in made.stderr, "this kernel has no VLAN interfaces")
+        return
+    station.run(["ip", "link", "set", name, "up"])
+    station.run(["ip", "link", "delete", name])
 
 
 def two_processes(a, b, directory):
@@ -170,5 +220,5 @@ def descriptors(pid):
 
 
 if __name__ == "__main__":
-    run_parts((beside_tcp, changes_of_mtu, link_down, peer_killed, address_changes, vlans,
-               two_processes, opened_and_closed))
+    run_parts((beside_tcp, changes_of_mtu, link_down, interface_deleted, peer_killed,
+               address_changes, vlans, changes_of_vlans, two_processes, opened_and_closed))
