@@ -193,6 +193,41 @@ TEST_CASE("R6.1 R6.8 the adapter's own counter raises the event, and no raise is
         CHECK(event.count() - before == 20);
 }
 
+TEST_CASE("R6.8 completions raise the event, by the adapter or the host; a failure does, too",
+          "[relay]")
+{
+    const auto session = Session::open();
+    const bool relayed = GENERATE(false, true);
+    Talk talk(session);
+    const Event event(session, 0, {.relayed = relayed});
+    CHECK(event.is_p2p() == (!relayed && talk.near.info.p2p_events));
+    CHECK(event.reason().empty() == event.is_p2p());
+    const Counter counter(session, talk.near.qp, Counted::writes, event);
+    const Region small(session, 0, talk.far.memory, Access::all, 4096, 100);
+    const auto post = [&](std::uint32_t length) {
+        const auto seen = event.count();
+        REQUIRE(talk.near.qp.post_write(1, talk.peer, talk.near.region.local(0, length),
+                                        small.remote()) == Posted::ok);
+        const auto status = talk.near.next().status;
+        CHECK(event.wait(seen, Clock::now() + patience) == Wakeup::raised);
+        return status;
+    };
+    const auto has_value = [&](std::uint64_t value) {
+        return event.wait_until(Clock::now() + patience, [&] { return event.value() == value; }) ==
+               Wakeup::raised;
+    };
+    for (unsigned i = 1; i <= 5; ++i) {
+        CHECK(post(64) == Status::ok);
+        CHECK(has_value(i));
+    }
+    CHECK(post(101) == Status::remote_bad_address);
+    CHECK(event.value() == 5); // completions, not failures
+    CHECK(post(101) == Status::remote_bad_address);
+    CHECK(event.value() == 5);
+    CHECK(post(64) == Status::ok);
+    CHECK(has_value(6));
+}
+
 TEST_CASE("an event is a target of writes; a counter may count into memory")
 {
     const auto session = Session::open();

@@ -91,7 +91,8 @@ EfaCounter::~EfaCounter()
     dispose();
 }
 
-/// Both of an event's counters lead to its page: an error must wake, too.
+/// Both of an event's counters lead to its page: an error must wake, too, but not be taken for the
+/// number of completions.
 void EfaCounter::create(const Event* event, std::uint64_t offset)
 {
     ibv_comp_cntr_init_attr common = {};
@@ -106,21 +107,20 @@ void EfaCounter::create(const Event* event, std::uint64_t offset)
     if (event && external) {
         efa.flags |= EFADV_COMP_CNTR_INIT_WITH_ERR_EXTERNAL_MEM;
         efa.err_cntr_ext_mem = efa.comp_cntr_ext_mem;
-        efa.err_cntr_ext_mem.dmabuf.offset = offset + sizeof(std::uint64_t);
+        efa.err_cntr_ext_mem.dmabuf.offset = offset + doorbell_wake;
     }
     counter = made(efadv_create_comp_cntr(residence->get(), &common, &efa, sizeof(efa)),
                    "the completion counter");
 }
 
-std::uint64_t EfaCounter::total() const
+Count EfaCounter::count() const
 {
-    std::uint64_t completions = 0;
-    std::uint64_t errors = 0;
+    Count count;
     if (counter) {
-        ibv_read_comp_cntr(counter.get(), &completions);
-        ibv_read_err_comp_cntr(counter.get(), &errors);
+        ibv_read_comp_cntr(counter.get(), &count.completions);
+        ibv_read_err_comp_cntr(counter.get(), &count.others);
     }
-    return completions + errors;
+    return count;
 }
 
 void EfaCounter::attach(ibv_qp* qp, std::uint32_t operations)
@@ -133,8 +133,8 @@ void EfaCounter::attach(ibv_qp* qp, std::uint32_t operations)
     succeed(ibv_qp_attach_comp_cntr(qp, counter.get(), &attributes), "to attach the counter");
     if (auto event = std::dynamic_pointer_cast<CardEvent>(target);
         event && event->kind == P2PRDMA_EVENT_RELAY)
-        relayed = relay.add([this] { return total(); },
-                            [event](std::uint64_t value) { event->raise(value); });
+        relayed = relay.add([this] { return count(); },
+                            [event](std::optional<std::uint64_t> value) { event->raise(value); });
 }
 
 void EfaCounter::dispose() noexcept

@@ -55,7 +55,7 @@ struct EfaCounter final : Counter, Resident {
 
 private:
     void create(const Event* event, std::uint64_t offset);
-    std::uint64_t total() const;
+    Count count() const;
 };
 
 /// A queue pair of scalable reliable datagrams, ready to send, with windows onto its queues.
