@@ -50,3 +50,12 @@ def stand_still(lab, host, card):
         program.wait_output("done", 120)
     lab.is_equal(program.wait(60, check=False).rc, 0,
                  "R2.2 R6.1 400 operations and 100 wake-ups while the host stands still")
+
+
+@scenario(["{}/machine,efa_counters=0"], each=["one-switch", "ports-iommu"], timeout=400)
+def direct_relay(lab):
+    """R6.8: an adapter without completion counters: the daemon finds what is new in the queues
+    in the card's memory, and wakes the card; the same programs work."""
+    daemon = lab["a"].start_daemon()
+    lab.guest_tests(lab["ac"], "direct_card_test", "'[relay],[.no-counters]'", timeout=300)
+    lab.ok("no completion counters" in daemon.output(), "what cannot be relayed is in the log")

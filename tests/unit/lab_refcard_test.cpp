@@ -118,7 +118,7 @@ TEST_CASE_METHOD(Fixture, "a doorbell page counts, keeps the value and sets its 
     write(page(3) + 0x40, std::uint64_t{0x8877665544332211});
     CHECK(read(page(3) + 0xff0) == 1);
     CHECK(read64(page(3) + 0xff8) == 0x8877665544332211);
-    write(page(3) + 0xfef, std::uint8_t{0x99});
+    write(page(3) + 0x7ff, std::uint8_t{0x99});
     CHECK(read(page(3) + 0xff0) == 2);
     CHECK(read64(page(3) + 0xff8) == 0x99);
     CHECK(read(pending) == 8);
@@ -129,6 +129,21 @@ TEST_CASE_METHOD(Fixture, "a doorbell page counts, keeps the value and sets its 
     write(pending, 8U);
     CHECK(read(pending) == 0);
     CHECK(interrupts(4) == 0); // all pages are masked
+}
+
+TEST_CASE_METHOD(Fixture, "the upper half of a doorbell page wakes, and keeps the value",
+                 "[lab][refcard]")
+{
+    write(mask, 0U);
+    write(page(3) + 0x7f8, std::uint64_t{5});
+    write(page(3) + 0x800, std::uint64_t{1});
+    CHECK(read(page(3) + 0xff0) == 2);
+    CHECK(read64(page(3) + 0xff8) == 5);
+    CHECK(read(pending) == 8);
+    CHECK(interrupts(4) == 2);
+    write(page(3) + 0xfef, std::uint8_t{0x99});
+    CHECK(read(page(3) + 0xff0) == 3);
+    CHECK(read64(page(3) + 0xff8) == 5);
 }
 
 TEST_CASE_METHOD(Fixture, "an unmasked page interrupts", "[lab][refcard]")

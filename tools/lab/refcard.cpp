@@ -43,6 +43,7 @@ enum Register : std::uint64_t {
     LAB_COMMAND = 0x7f10,
 };
 enum LabCommand : std::uint32_t { given_out = 1, taken_back = 2 };
+constexpr std::uint64_t wake_offset = 0x800; // from here on, a doorbell page keeps no value
 enum DoorbellRegister : std::uint64_t { COUNT = 0xff0, LAST_LO = 0xff8, LAST_HI = 0xffc };
 
 constexpr std::uint32_t magic = 0x43523250;
@@ -258,7 +259,7 @@ void RefCard::bar_write(unsigned bar, std::uint64_t offset, std::span<const std:
     if (is_doorbell(offset)) {
         std::uint64_t at = offset - doorbell_offset;
         if (at % page_size < COUNT)
-            ring(static_cast<unsigned>(at / page_size), data);
+            ring(static_cast<unsigned>(at / page_size), data, at % page_size < wake_offset);
         return;
     }
     for (; data.size() >= 4 && offset % 4 == 0; data = data.subspan(4), offset += 4) {
@@ -327,11 +328,13 @@ void RefCard::write_lab(std::uint64_t offset, std::uint32_t value)
         given_.take_back(from, length);
 }
 
-void RefCard::ring(unsigned page, std::span<const std::byte> data)
+void RefCard::ring(unsigned page, std::span<const std::byte> data, bool keep)
 {
     Doorbell& doorbell = doorbells_[page];
-    doorbell.last = 0;
-    std::memcpy(&doorbell.last, data.data(), std::min(data.size(), sizeof(doorbell.last)));
+    if (keep) {
+        doorbell.last = 0;
+        std::memcpy(&doorbell.last, data.data(), std::min(data.size(), sizeof(doorbell.last)));
+    }
     ++doorbell.count;
     notify(host_.ring(1U << page));
     if (aperture_)

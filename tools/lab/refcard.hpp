@@ -82,7 +82,7 @@ private:
     std::uint32_t read_doorbell(std::uint64_t offset) const;
     void write_lab(std::uint64_t offset, std::uint32_t value);
     void write_register(std::uint64_t offset, std::uint32_t value);
-    void ring(unsigned page, std::span<const std::byte> data);
+    void ring(unsigned page, std::span<const std::byte> data, bool keep);
     void notify(std::uint32_t pages);
     RefCardWindows::Pass begin(unsigned window);
     void end(const RefCardWindows::Pass& pass, const DmaResult& result);

@@ -23,11 +23,11 @@ std::uint64_t place_of(const Memory& memory)
 
 } // namespace
 
-void MappedDoorbell::ring(std::uint64_t value) noexcept
+void MappedDoorbell::store(std::uint64_t offset, std::uint64_t value) noexcept
 {
     const auto wire = le(value);
     mapping_.fence();
-    mapping_.write(0, std::as_bytes(std::span(&wire, 1)));
+    mapping_.write(offset, std::as_bytes(std::span(&wire, 1)));
 }
 
 CardMemory::CardMemory(Memory allocated, bool uncached, bool read_only)

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 
 namespace p2prdma::daemon {
@@ -22,6 +24,23 @@ struct CardMemory final : Target {
     Memory memory;
 };
 
+/// Memory of the card as the daemon's CPU sees it, also while the card goes.
+class GuardedMapping {
+public:
+    explicit GuardedMapping(const Memory& memory) : mapping_(memory.map()), guard_(mapping_.span())
+    {
+    }
+
+    std::span<const volatile std::byte> span() const noexcept { return mapping_.span(); }
+
+private:
+    Mapping mapping_;
+    BusGuard guard_;
+};
+
+/// Of a doorbell page: a store there counts and wakes, but leaves the last value as it is.
+inline constexpr std::uint64_t doorbell_wake = 0x800;
+
 /// A doorbell page as the daemon's CPU rings it, also while the card goes.
 class MappedDoorbell {
 public:
@@ -30,11 +49,15 @@ public:
     {
     }
 
-    void ring(std::uint64_t value) noexcept;
+    void ring(std::uint64_t value) noexcept { store(0, value); }
+    /// Without a value.
+    void wake() noexcept { store(doorbell_wake, 1); }
     /// Whether the card was found to be gone.
     bool tripped() const noexcept { return guard_.tripped(); }
 
 private:
+    void store(std::uint64_t offset, std::uint64_t value) noexcept;
+
     Mapping mapping_;
     BusGuard guard_;
 };
@@ -44,8 +67,11 @@ struct CardEvent final : Event {
     CardEvent(Doorbell opened, bool relayed, std::string why);
 
     int dmabuf() const noexcept override { return doorbell.fd(); }
-    /// Raises a relayed event with a value.
-    void raise(std::uint64_t value) noexcept { page_->ring(value); }
+    /// Raises a relayed event with a value, or without.
+    void raise(std::optional<std::uint64_t> value) noexcept
+    {
+        value ? page_->ring(*value) : page_->wake();
+    }
 
     Doorbell doorbell;
 

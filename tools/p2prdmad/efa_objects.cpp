@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tools/p2prdmad/efa_objects.hpp"
 
-#include "tools/p2prdmad/card_objects.hpp"
-
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -79,6 +77,33 @@ EfaCompletionQueue::EfaCompletionQueue(std::shared_ptr<EfaContext> context, cons
         throw Refusal(EIO, "the completion queue is larger than its memory");
 }
 
+CompletionWatch::Queue EfaCompletionQueue::seen()
+{
+    if (!mapping_)
+        mapping_ = std::make_unique<GuardedMapping>(memory);
+    return {mapping_->span(), entries, entry_size};
+}
+
+EfaWatch::EfaWatch(Relay& by, const EfaQueuePair& qp, std::uint32_t operations,
+                   std::shared_ptr<CardEvent> event)
+    : relay(by), queues({qp.send_cq})
+{
+    if (qp.receive_cq != qp.send_cq)
+        queues.push_back(qp.receive_cq);
+    for (const auto& queue : queues)
+        watches.emplace_back(static_cast<EfaCompletionQueue&>(*queue).seen(),
+                             static_cast<std::uint16_t>(qp.number), operations);
+    relayed = relay.add(
+        [this] {
+            Count sum;
+            for (auto& watch : watches)
+                sum += watch.look();
+            return sum;
+        },
+        [event = std::move(event)](std::optional<std::uint64_t> value) { event->raise(value); },
+        Relay::Misses::something);
+}
+
 EfaCounter::EfaCounter(std::shared_ptr<EfaContext> context, Relay& by, std::shared_ptr<Target> of,
                        std::uint64_t offset)
     : residence(std::move(context), *this, Rank::counter), relay(by), target(std::move(of))
@@ -91,7 +116,8 @@ EfaCounter::~EfaCounter()
     dispose();
 }
 
-/// Both of an event's counters lead to its page: an error must wake, too.
+/// Both of an event's counters lead to its page: an error must wake, too, but not be taken for the
+/// number of completions.
 void EfaCounter::create(const Event* event, std::uint64_t offset)
 {
     ibv_comp_cntr_init_attr common = {};
@@ -106,21 +132,20 @@ void EfaCounter::create(const Event* event, std::uint64_t offset)
     if (event && external) {
         efa.flags |= EFADV_COMP_CNTR_INIT_WITH_ERR_EXTERNAL_MEM;
         efa.err_cntr_ext_mem = efa.comp_cntr_ext_mem;
-        efa.err_cntr_ext_mem.dmabuf.offset = offset + sizeof(std::uint64_t);
+        efa.err_cntr_ext_mem.dmabuf.offset = offset + doorbell_wake;
     }
     counter = made(efadv_create_comp_cntr(residence->get(), &common, &efa, sizeof(efa)),
                    "the completion counter");
 }
 
-std::uint64_t EfaCounter::total() const
+Count EfaCounter::count() const
 {
-    std::uint64_t completions = 0;
-    std::uint64_t errors = 0;
+    Count count;
     if (counter) {
-        ibv_read_comp_cntr(counter.get(), &completions);
-        ibv_read_err_comp_cntr(counter.get(), &errors);
+        ibv_read_comp_cntr(counter.get(), &count.completions);
+        ibv_read_err_comp_cntr(counter.get(), &count.others);
     }
-    return completions + errors;
+    return count;
 }
 
 void EfaCounter::attach(ibv_qp* qp, std::uint32_t operations)
@@ -133,8 +158,8 @@ void EfaCounter::attach(ibv_qp* qp, std::uint32_t operations)
     succeed(ibv_qp_attach_comp_cntr(qp, counter.get(), &attributes), "to attach the counter");
     if (auto event = std::dynamic_pointer_cast<CardEvent>(target);
         event && event->kind == P2PRDMA_EVENT_RELAY)
-        relayed = relay.add([this] { return total(); },
-                            [event](std::uint64_t value) { event->raise(value); });
+        relayed = relay.add([this] { return count(); },
+                            [event](std::optional<std::uint64_t> value) { event->raise(value); });
 }
 
 void EfaCounter::dispose() noexcept

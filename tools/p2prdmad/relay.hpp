@@ -10,18 +10,36 @@
 
 namespace p2prdma::daemon {
 
-/// Raises events on behalf of an adapter that cannot reach the card's doorbell pages. An adapter's
-/// counter in host memory interrupts nobody, so it is looked at: every millisecond while it counts,
-/// more seldom when it has not for long.
+/// What a counter has counted.
+struct Count {
+    std::uint64_t completions = 0;
+    std::uint64_t others = 0; ///< what a waiter must be told of all the same: failures, mostly
+
+    bool operator==(const Count&) const = default;
+    Count& operator+=(const Count& more) noexcept
+    {
+        completions += more.completions;
+        others += more.others;
+        return *this;
+    }
+};
+
+/// Raises events on behalf of an adapter that cannot do it by itself. What it counts in memory
+/// interrupts nobody, so it is looked at: every millisecond while it counts, more seldom when it
+/// has not for long.
 class Relay {
 public:
     using Id = std::uint64_t;
-    /// The counter's value now.
-    using Read = std::function<std::uint64_t()>;
-    /// Raises the event with a value.
-    using Raise = std::function<void(std::uint64_t)>;
+    /// What was counted until now.
+    using Read = std::function<Count()>;
+    /// Raises the event, with a new number of completions; or with none: there is something else.
+    using Raise = std::function<void(std::optional<std::uint64_t>)>;
 
-    Id add(Read read, Raise raise);
+    /// What a Read may overlook: nothing, or something now and then. Then the event is raised
+    /// from time to time without a cause, so that who waits does not wait for ever.
+    enum class Misses { nothing, something };
+
+    Id add(Read read, Raise raise, Misses misses = Misses::nothing);
     void remove(Id id) noexcept { counters_.erase(id); }
 
     /// Looks at the counters if it is time to.
@@ -33,8 +51,12 @@ private:
     struct Counter {
         Read read;
         Raise raise;
-        std::uint64_t value = 0;
+        Misses misses;
+        Count count;
+        Clock::time_point raised;
     };
+
+    bool look(Counter& counter, Clock::time_point now) const;
 
     std::map<Id, Counter> counters_;
     Id last_id_ = 0;

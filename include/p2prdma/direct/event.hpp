@@ -43,7 +43,9 @@ public:
 
     /// How often it was raised, modulo 2^32.
     [[nodiscard]] std::uint32_t count() const noexcept;
-    /// What was written last: of a Counter the number of completions.
+    /// What was written last to the lower half of the page: of a Counter the number of completions
+    /// without error. Failures raise the event, too, but leave this as it is. If a relayed event's
+    /// queue goes round more often than the host looks, the number is too small by what it missed.
     [[nodiscard]] std::uint64_t value() const noexcept;
     /// Sleeps until count() is other than `seen`, which may be so at once. A raise after count()
     /// was read is never missed, however late this is called.

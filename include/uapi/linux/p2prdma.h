@@ -318,8 +318,9 @@ enum p2prdma_doorbell_flags {
  * @page: out: which page
  * @fd: out: a dma-buf of one page. Any write of 1 to 8 bytes to its first
  *	0xff0 bytes, by whoever can reach it, interrupts the card, which finds
- *	the number of writes and the last value. The page is free again when the
- *	last reference to the dma-buf is gone. mmap() is uncached.
+ *	the number of writes, and the last value that was written to the first
+ *	0x800. The page is free again when the last reference to the dma-buf is
+ *	gone. mmap() is uncached.
  * @length: out: bytes of the dma-buf
  *
  * Errors: ENOSPC: all pages are in use. EACCES: the card is not open for
