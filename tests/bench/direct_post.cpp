@@ -205,6 +205,8 @@ void run()
         "send_inline_32");
     compare<Case{.wide = false, .batch = 1, .length = 32, .is_inline = false, .is_send = false}>(
         "write_32");
+    compare<Case{.wide = true, .batch = 1, .length = 32, .is_inline = true, .is_send = false}>(
+        "write_inline_32");
     compare<Case{.wide = true, .batch = 1, .length = 80, .is_inline = true, .is_send = false}>(
         "write_inline_80");
     compare<Case{.wide = false, .batch = 16, .length = 32, .is_inline = false, .is_send = false}>(
