@@ -95,6 +95,7 @@ struct Resolver::Shared {
     void expire(Time at) noexcept;
     [[nodiscard]] bool lacks_thread(Time at) const noexcept;
     [[nodiscard]] bool interrupt_late() noexcept;
+    void interrupt_all(std::unique_lock<std::mutex>& lock) noexcept;
     [[nodiscard]] Time guard_until(Time at, bool any_late) const noexcept;
 
     const Config config;
@@ -159,7 +160,20 @@ void Resolver::Shared::start(const std::shared_ptr<Shared>& shared)
     ::pthread_setname_np(shared->guardian.native_handle(), "p2prdma-limit");
 }
 
-/// Waits for all but those that wait for pages.
+/// Gets the threads out of memory that may go as soon as this returns.
+void Resolver::Shared::interrupt_all(std::unique_lock<std::mutex>& lock) noexcept
+{
+    constexpr unsigned looks = 50;
+    const auto is_busy = [](const Worker& worker) { return worker.busy; };
+    for (unsigned i = 0; i < looks && std::ranges::any_of(workers, is_busy); ++i) {
+        for (const Worker& worker : workers)
+            if (worker.busy)
+                copy_watch::interrupt(*worker.slot); // again, as it may not have been there yet
+        to_work.wait_for(lock, std::chrono::milliseconds(1));
+    }
+}
+
+/// Waits for all but those that wait for pages in the kernel, which nobody gets out of there.
 void Resolver::Shared::stop(Shared& shared) noexcept
 {
     std::unique_lock lock(shared.mutex);
@@ -170,6 +184,7 @@ void Resolver::Shared::stop(Shared& shared) noexcept
     if (shared.guardian.joinable())
         shared.guardian.join(); // from now on there are no more workers
     lock.lock();
+    shared.interrupt_all(lock);
     for (Worker& worker : shared.workers)
         if (worker.busy)
             worker.thread.detach();
@@ -203,7 +218,7 @@ void Resolver::Shared::work(Worker& self)
         self.job = id;
         int error = EINTR;
         // An interrupt that comes late was meant for the job before.
-        while (error == EINTR && jobs.contains(id)) {
+        while (error == EINTR && jobs.contains(id) && !ending) {
             lock.unlock();
             error = bring_pages(job.address, job.length, job.need);
             lock.lock();
@@ -268,8 +283,8 @@ void Resolver::Shared::expire(Time at) noexcept
         finish(jobs.begin()->first, ETIMEDOUT);
 }
 
-/// Gets threads out of what nobody waits for any more, at the second look: who brings what is needed
-/// next is mostly done by then. Whether there are any.
+/// Gets threads out of what nobody waits for any more, at the second look: who brings what is
+/// needed next is mostly done by then. Whether there are any.
 bool Resolver::Shared::interrupt_late() noexcept
 {
     bool any = false;
@@ -295,8 +310,8 @@ Time Resolver::Shared::guard_until(Time at, bool any_late) const noexcept
     Time until = any_late ? at + config.stuck_after : Time::max();
     if (jobs.empty())
         return until;
-    until = std::min({until, at + config.fault_limit / 4,
-                      jobs.begin()->second.begun + config.fault_limit});
+    until = std::min(
+        {until, at + config.fault_limit / 4, jobs.begin()->second.begun + config.fault_limit});
     if (!waiting.empty() && workers.size() < config.max_threads)
         until = std::min(until, std::max(last_taken, at) + config.stuck_after);
     return until;
