@@ -151,7 +151,8 @@ TEST_CASE(
     const Mapping memory(2);
     Userfault owner(*fd, memory.span());
     std::optional<ProcessPager> pager;
-    pager.emplace(ProcessPager::Config{.resolver = {.fault_limit = 50ms}});
+    // Long enough for a thread to begin also where the machine is busy.
+    pager.emplace(ProcessPager::Config{.resolver = {.fault_limit = 500ms}});
     CHECK(resolved(*pager, memory.at(0), page, writing) == ETIMEDOUT);
     (void)pager->resolve(2, memory.at(1), page, writing);
     REQUIRE(owner.wait());
