@@ -77,6 +77,15 @@ bool says(const rtattr* attribute, std::string_view text) noexcept
     return text == std::string_view(data, strnlen(data, RTA_PAYLOAD(attribute)));
 }
 
+/// An index of an interface; 0: none.
+int number(const rtattr* attribute) noexcept
+{
+    int value = 0;
+    if (attribute && RTA_PAYLOAD(attribute) == sizeof value)
+        std::memcpy(&value, RTA_DATA(attribute), sizeof value);
+    return value;
+}
+
 /// The kernel's description of a link, or an error, as one message.
 class LinkMessage {
 public:
@@ -179,12 +188,28 @@ unsigned Interface::receive_queues() const noexcept
     return std::max(1U, channels.rx_count + channels.combined_count);
 }
 
+/// The interface itself, then those that it lies on or belongs to, of which a few suffice.
 bool Interface::is_bridged() const
 {
-    const LinkMessage message(index_);
-    const auto* info = message.attribute(IFLA_LINKINFO);
-    return says(find_inside(info, IFLA_INFO_KIND), "bridge") ||
-           says(find_inside(info, IFLA_INFO_SLAVE_KIND), "bridge");
+    constexpr int deepest = 8;
+    int index = index_;
+    for (int depth = 0; index != 0 && depth < deepest; ++depth) {
+        const LinkMessage message(index);
+        const auto* info = message.attribute(IFLA_LINKINFO);
+        const auto* kind = find_inside(info, IFLA_INFO_KIND);
+        const auto* slave = find_inside(info, IFLA_INFO_SLAVE_KIND);
+        for (const auto* bridge : {"bridge", "openvswitch"})
+            if (says(kind, bridge) || says(slave, bridge))
+                return true;
+        if (says(slave, "bond") || says(slave, "team"))
+            index = number(message.attribute(IFLA_MASTER));
+        else if (says(kind, "vlan") || says(kind, "macvlan") || says(kind, "macvtap"))
+            index = message.attribute(IFLA_LINK_NETNSID) ? 0 // of a namespace that we do not see
+                                                         : number(message.attribute(IFLA_LINK));
+        else
+            return false;
+    }
+    return false;
 }
 
 } // namespace p2prdma::l2

@@ -34,7 +34,8 @@ public:
     [[nodiscard]] Link link() const noexcept;
     [[nodiscard]] std::string driver() const;               ///< such as "veth"
     [[nodiscard]] unsigned receive_queues() const noexcept; ///< at least 1
-    /// Whether it is a bridge, or a port of one: then frames of other links come in here.
+    /// Whether it is a bridge, or a port of one, or lies on such (VLAN, macvlan), or belongs to
+    /// such (bond, team): then frames of other links come in here. Open vSwitch counts, too.
     [[nodiscard]] bool is_bridged() const;
 
 private:

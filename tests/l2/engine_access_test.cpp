@@ -22,11 +22,24 @@ TEST_CASE("R3.7: a frame from another address, or with another tag, is dropped")
     REQUIRE(pair.run(1, 0));
     world.network.watch({});
     std::fill(memories.target.begin(), memories.target.end(), std::byte());
+    // The next one, so that the receiver would take it if it were the peer's.
+    constexpr std::size_t psn_at = 14 + 8, tag_at = 14 + 14;
+    store_big(&frame[psn_at], load_big<std::uint32_t>(&frame[psn_at]) + 0x100);
+    auto tagged = frame;
+    store_big(&tagged[tag_at], static_cast<std::uint16_t>(load_big<std::uint16_t>(&frame[tag_at]) ^ 1));
+    wire::mend(tagged);
+    world.network.inject(*left.port, tagged);
+    world.run_for(10ms);
+    CHECK(counter(right, Counter::wrong_tag) == 1);
+    CHECK(counter(right, Counter::wrong_source) == 0);
+    CHECK(memories.target[0] == std::byte());
     std::copy_n(spoofer.port->address().bytes.begin(), 6,
                 reinterpret_cast<std::uint8_t*>(frame.data()) + 6);
+    wire::mend(frame);
     world.network.inject(*spoofer.port, frame);
     world.run_for(10ms);
     CHECK(counter(right, Counter::wrong_source) == 1);
+    CHECK(counter(right, Counter::wrong_tag) == 1);
     CHECK(memories.target[0] == std::byte());
     CHECK(pair.b.connection->state() == ConnectionState::established);
 }
