@@ -228,6 +228,54 @@ TEST_CASE("R6.8 completions raise the event, by the adapter or the host; a failu
     CHECK(has_value(6));
 }
 
+TEST_CASE("R6.8 R6.3 who sleeps on an event is woken for each message, in any pass of the queue",
+          "[relay]")
+{
+    const auto session = Session::open();
+    Talk talk(session);
+    const Event event(session, 0);
+    INFO(event.reason());
+    const Counter counter(session, talk.far.qp, Counted::receives, event);
+    const auto patient = [&] { return Clock::now() + patience; };
+    for (std::uint32_t i = 1; i <= 300; ++i) { // the queue has 128 entries
+        REQUIRE(talk.far.qp.post_receive(i, talk.far.region.local(0, 64)) == Posted::ok);
+        REQUIRE(talk.near.qp.post_send(i, talk.peer, talk.near.region.local(0, 32)) == Posted::ok);
+        Completion arrival;
+        REQUIRE(event.wait_until(patient(), [&] { return talk.far.cq.poll(arrival); }) ==
+                Wakeup::raised);
+        CHECK(arrival.id == i);
+        CHECK(talk.near.next().status == Status::ok);
+    }
+}
+
+TEST_CASE("an adapter without counters says so, and what it does not report is refused",
+          "[.no-counters]")
+{
+    const auto session = Session::open();
+    Talk talk(session);
+    CHECK_FALSE(talk.near.info.counters);
+    CHECK_FALSE(talk.near.info.p2p_events);
+    CHECK(talk.near.info.cq_in_card);
+    CHECK(talk.near.info.reason.find("no completion counters") != std::string::npos);
+    const Event event(session, 0);
+    CHECK(event.reason().find("no completion counters") != std::string::npos);
+    const auto refused = [&](std::uint32_t operations) {
+        try {
+            const Counter counter(session, talk.near.qp, operations, event);
+        } catch (const p2prdma::Error& error) {
+            return is_error(error.code(), p2prdma::Errc::unsupported);
+        }
+        return false;
+    };
+    CHECK(refused(Counted::remote_writes));
+    CHECK(refused(Counted::remote_reads | Counted::writes));
+    CHECK_THROWS_AS(Counter(session, talk.near.qp, Counted::writes, talk.near.memory, 0),
+                    p2prdma::Error);
+    const Counter counter(session, talk.near.qp, Counted::writes, event);
+    CHECK_THROWS_AS(Counter(session, talk.near.qp, Counted::writes | Counted::reads, event),
+                    p2prdma::Error); // one for each operation
+}
+
 TEST_CASE("an event is a target of writes; a counter may count into memory")
 {
     const auto session = Session::open();

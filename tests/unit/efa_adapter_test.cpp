@@ -314,6 +314,8 @@ TEST_CASE("GIDs are given, or follow from the name", "[efa][adapter]")
     CHECK_THROWS_AS(EfaAdapter(loop, "a.efa1", config, fabric), std::invalid_argument);
     auto bad = nlohmann::json{{"gid", "10.0.0.1"}};
     CHECK_THROWS_AS(EfaAdapter(loop, "a.efa1", bad, fabric), std::invalid_argument);
+    auto wrong = nlohmann::json{{"event_counters", 1}};
+    CHECK_THROWS_AS(EfaAdapter(loop, "a.efa1", wrong, fabric), std::invalid_argument);
     auto unknown = nlohmann::json{{"gids", "fe80::1"}};
     CHECK_THROWS_AS(EfaAdapter(loop, "a.efa1", unknown, fabric), std::invalid_argument);
 

@@ -18,7 +18,7 @@ struct Range {
     std::atomic<bool> tripped = false;
 };
 
-std::array<Range, 64> ranges;
+std::array<Range, 128> ranges;
 
 /// Puts zeroed memory where the card's was, so that the access goes on.
 bool replace(Range& range, const void* where) noexcept

@@ -10,7 +10,7 @@ namespace p2prdma::daemon {
 /// guard is there, the access finds zeroed memory instead, and tripped() tells.
 class BusGuard {
 public:
-    /// `memory` is page-aligned and outlives the guard. At most 64 guards at once; the daemon's
+    /// `memory` is page-aligned and outlives the guard. At most 128 guards at once; the daemon's
     /// thread alone makes and ends them. \throws std::length_error
     explicit BusGuard(std::span<volatile std::byte> memory);
     BusGuard(const BusGuard&) = delete;

@@ -84,13 +84,33 @@ std::vector<EfaAdapter> EfaAdapter::find(const Card& card, const std::vector<std
     return adapters;
 }
 
+void limit_to_reach(AdapterInfo& info, const Reach& reach)
+{
+    const std::string lacks = info.name + " or its driver has no completion ";
+    info.reaches_card = reach.reachable();
+    if (!info.reaches_card) {
+        info.caps &= ~std::uint32_t(P2PRDMA_ADAPTER_CQ_IN_CARD | P2PRDMA_ADAPTER_COUNTER);
+        info.no_path = reach.explain();
+    } else if (!(info.caps & P2PRDMA_ADAPTER_CQ_IN_CARD)) {
+        info.no_path = lacks + "queues in card memory";
+    } else if (!(info.caps & P2PRDMA_ADAPTER_COUNTER)) {
+        info.relay_reason = lacks + "counters in card memory";
+    }
+    if (!info.no_path.empty())
+        info.reason = "no direct data path: " + info.no_path;
+    else if (!info.relay_reason.empty())
+        info.reason = "events are relayed by the host: " + info.relay_reason;
+    else
+        info.caps |= P2PRDMA_ADAPTER_P2P_EVENT;
+}
+
 EfaAdapter::EfaAdapter(const Card& card, ibv_device& device, const PciAddress& address)
     : address_(address)
 {
     info_.name = device.name;
     const auto context = made(ibv_open_device(&device), "to be opened");
     describe(card, *context);
-    describe_reach(card, device);
+    limit_to_reach(info_, card.reach(device));
 }
 
 void EfaAdapter::describe(const Card& card, ibv_context& context)
@@ -120,23 +140,6 @@ void EfaAdapter::describe(const Card& card, ibv_context& context)
     isolation_ = card.isolation(address_);
     info_.isolation = to_wire(isolation_.level);
     info_.reason = isolation_.reason;
-}
-
-/// What leads into the card is possible only if the adapter reaches it.
-void EfaAdapter::describe_reach(const Card& card, const ibv_device& device)
-{
-    const auto reach = card.reach(device);
-    info_.reaches_card = reach.reachable();
-    if (!info_.reaches_card) {
-        info_.caps &= ~std::uint32_t(P2PRDMA_ADAPTER_CQ_IN_CARD | P2PRDMA_ADAPTER_COUNTER);
-        relay_reason_ = reach.explain();
-    } else if (!(info_.caps & P2PRDMA_ADAPTER_COUNTER)) {
-        relay_reason_ = info_.name + " or its driver has no completion counters in card memory";
-    }
-    if (relay_reason_.empty())
-        info_.caps |= P2PRDMA_ADAPTER_P2P_EVENT;
-    else
-        info_.reason = "events are relayed by the host: " + relay_reason_;
 }
 
 std::shared_ptr<EfaContext> EfaAdapter::open()

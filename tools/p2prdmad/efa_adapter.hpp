@@ -11,6 +11,9 @@
 
 namespace p2prdma::daemon {
 
+/// Leaves of what an adapter can do that which it can do for a card, and says why not the rest.
+void limit_to_reach(AdapterInfo& info, const Reach& reach);
+
 /// An EFA adapter that serves clients of a card: what it can do, and who has it open.
 class EfaAdapter {
 public:
@@ -19,8 +22,6 @@ public:
     static std::vector<EfaAdapter> find(const Card& card, const std::vector<std::string>& names);
 
     const AdapterInfo& info() const noexcept { return info_; }
-    /// Why a host's help is needed for events; empty if it is not.
-    const std::string& relay_reason() const noexcept { return relay_reason_; }
     const Isolation& isolation() const noexcept { return isolation_; }
 
     /// Opens it for one client. \throws Refusal ENODEV
@@ -34,14 +35,12 @@ public:
 private:
     EfaAdapter(const Card& card, ibv_device& device, const PciAddress& address);
     void describe(const Card& card, ibv_context& context);
-    void describe_reach(const Card& card, const ibv_device& device);
     bool bound() const noexcept;
     void abandon() noexcept;
 
     PciAddress address_;
     AdapterInfo info_;
     Isolation isolation_;
-    std::string relay_reason_;
     std::vector<std::weak_ptr<EfaContext>> contexts_;
 };
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "tools/p2prdmad/efa_objects.hpp"
 
-#include "tools/p2prdmad/card_objects.hpp"
-
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -77,6 +75,33 @@ EfaCompletionQueue::EfaCompletionQueue(std::shared_ptr<EfaContext> context, cons
     entry_size = attributes.entry_size;
     if (std::uint64_t(entries) * entry_size > memory.length())
         throw Refusal(EIO, "the completion queue is larger than its memory");
+}
+
+CompletionWatch::Queue EfaCompletionQueue::seen()
+{
+    if (!mapping_)
+        mapping_ = std::make_unique<GuardedMapping>(memory);
+    return {mapping_->span(), entries, entry_size};
+}
+
+EfaWatch::EfaWatch(Relay& by, const EfaQueuePair& qp, std::uint32_t operations,
+                   std::shared_ptr<CardEvent> event)
+    : relay(by), queues({qp.send_cq})
+{
+    if (qp.receive_cq != qp.send_cq)
+        queues.push_back(qp.receive_cq);
+    for (const auto& queue : queues)
+        watches.emplace_back(static_cast<EfaCompletionQueue&>(*queue).seen(),
+                             static_cast<std::uint16_t>(qp.number), operations);
+    relayed = relay.add(
+        [this] {
+            Count sum;
+            for (auto& watch : watches)
+                sum += watch.look();
+            return sum;
+        },
+        [event = std::move(event)](std::optional<std::uint64_t> value) { event->raise(value); },
+        Relay::Misses::something);
 }
 
 EfaCounter::EfaCounter(std::shared_ptr<EfaContext> context, Relay& by, std::shared_ptr<Target> of,

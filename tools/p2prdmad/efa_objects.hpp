@@ -4,6 +4,8 @@
 #include "p2prdma/card.hpp"
 #include "p2prdma/hca_registers.hpp"
 #include "p2prdma/window.hpp"
+#include "tools/p2prdmad/card_objects.hpp"
+#include "tools/p2prdmad/completion_watch.hpp"
 #include "tools/p2prdmad/efa_context.hpp"
 #include "tools/p2prdmad/provider.hpp"
 #include "tools/p2prdmad/relay.hpp"
@@ -13,6 +15,8 @@
 #include <vector>
 
 namespace p2prdma::daemon {
+
+struct EfaQueuePair;
 
 /// Memory or an event's doorbell page, registered with an adapter.
 struct EfaRegion final : Region, Resident {
@@ -31,10 +35,29 @@ struct EfaCompletionQueue final : CompletionQueue, Resident {
     EfaCompletionQueue(std::shared_ptr<EfaContext> context, const Card& card, std::uint32_t depth);
 
     void dispose() noexcept override { cq.reset(); }
+    /// What the adapter writes there, for who does not take it. \throws p2prdma::Error
+    CompletionWatch::Queue seen();
 
     Residence residence;
     Memory memory;
     Verbs<ibv_cq> cq;
+
+private:
+    std::unique_ptr<GuardedMapping> mapping_; ///< once it was needed
+};
+
+/// A counter of what is reported in completion queues, for an adapter that has no counters: the
+/// daemon looks into the card's memory, and raises the event. Counts as long as its queue pair is
+/// there.
+struct EfaWatch final : Counter {
+    EfaWatch(Relay& by, const EfaQueuePair& qp, std::uint32_t operations,
+             std::shared_ptr<CardEvent> event);
+    ~EfaWatch() override { relay.remove(relayed); }
+
+    Relay& relay;
+    std::vector<std::shared_ptr<CompletionQueue>> queues; ///< that it looks at
+    std::vector<CompletionWatch> watches;
+    Relay::Id relayed;
 };
 
 /// A completion counter that writes into memory of the card or onto a doorbell page, or that is
@@ -72,7 +95,8 @@ struct EfaQueuePair final : QueuePair, Resident {
     std::shared_ptr<CompletionQueue> send_cq;
     std::shared_ptr<CompletionQueue> receive_cq;
     /// They cannot be destroyed while they are attached, so they stay until the queue pair goes.
-    std::vector<std::shared_ptr<EfaCounter>> counters;
+    std::vector<std::shared_ptr<Counter>> counters;
+    std::uint32_t watched = 0; ///< operations that an EfaWatch counts
     Verbs<ibv_qp> qp;
     /// Closed before the queue pair goes: its pages may then be another's at once.
     std::vector<Window> windows;

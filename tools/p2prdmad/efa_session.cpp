@@ -26,21 +26,13 @@ EfaSession::EfaSession(const Shared& shared, const AdapterInfo& info,
 {
 }
 
-void EfaSession::require(std::uint32_t cap, const char* what) const
-{
-    context_->require_alive();
-    if (!(info_.caps & cap))
-        throw Refusal(EOPNOTSUPP,
-                      std::string(what) + " of the card are out of reach: " + info_.reason);
-}
-
 std::shared_ptr<Region> EfaSession::register_target(const std::shared_ptr<Target>& target,
                                                     std::uint64_t offset, std::uint64_t length,
                                                     std::uint32_t access)
 {
     context_->require_alive();
     if (!info_.reaches_card)
-        throw Refusal(EOPNOTSUPP, "the card's memory is out of reach: " + info_.reason);
+        throw Refusal(EOPNOTSUPP, "the card's memory is out of reach: " + info_.no_path);
     if (access & ~all_access)
         throw Refusal(EINVAL, "access bits are out of range");
     return std::make_shared<EfaRegion>(context_, target, offset, length, access);
@@ -48,7 +40,9 @@ std::shared_ptr<Region> EfaSession::register_target(const std::shared_ptr<Target
 
 std::shared_ptr<CompletionQueue> EfaSession::create_cq(std::uint32_t entries)
 {
-    require(P2PRDMA_ADAPTER_CQ_IN_CARD, "completion queues in memory");
+    context_->require_alive();
+    if (!(info_.caps & P2PRDMA_ADAPTER_CQ_IN_CARD))
+        throw Refusal(EOPNOTSUPP, "no completion queue in card memory: " + info_.no_path);
     check_entries(entries);
     return std::make_shared<EfaCompletionQueue>(context_, shared_.card, entries);
 }
@@ -76,17 +70,38 @@ std::shared_ptr<Counter> EfaSession::create_counter(const std::shared_ptr<QueueP
                                                     const std::shared_ptr<Target>& target,
                                                     std::uint64_t offset)
 {
-    const auto* event = dynamic_cast<const Event*>(target.get());
-    if (event && event->kind == P2PRDMA_EVENT_RELAY)
-        context_->require_alive();
-    else
-        require(P2PRDMA_ADAPTER_COUNTER, "counters in memory");
-    auto counter = std::make_shared<EfaCounter>(context_, shared_.relay, target, offset);
+    context_->require_alive();
     auto& efa_qp = static_cast<EfaQueuePair&>(*qp);
     efa_qp.counters.reserve(efa_qp.counters.size() + 1);
-    counter->attach(efa_qp.qp.get(), operations);
-    efa_qp.counters.push_back(counter);
-    return counter;
+    std::shared_ptr<Counter> made;
+    if (info_.caps & P2PRDMA_ADAPTER_COUNTER) {
+        auto counter = std::make_shared<EfaCounter>(context_, shared_.relay, target, offset);
+        counter->attach(efa_qp.qp.get(), operations);
+        made = std::move(counter);
+    } else {
+        made = watch(efa_qp, operations, std::dynamic_pointer_cast<CardEvent>(target));
+    }
+    efa_qp.counters.push_back(made);
+    return made;
+}
+
+/// What the adapter cannot count is counted in the completion queues.
+std::shared_ptr<Counter> EfaSession::watch(EfaQueuePair& qp, std::uint32_t operations,
+                                           const std::shared_ptr<CardEvent>& event) const
+{
+    constexpr std::uint32_t of_peers =
+        IBV_QP_ATTACH_COMP_CNTR_OP_REMOTE_RDMA_READ | IBV_QP_ATTACH_COMP_CNTR_OP_REMOTE_RDMA_WRITE;
+    if (!event || event->kind != P2PRDMA_EVENT_RELAY)
+        throw Refusal(EOPNOTSUPP, "no counter in card memory: " + info_.relay_reason);
+    if (operations & of_peers)
+        throw Refusal(EOPNOTSUPP, "what peers read and write is not reported in a completion "
+                                  "queue, and cannot be relayed: " +
+                                      info_.relay_reason);
+    if (operations & qp.watched)
+        throw Refusal(EBUSY, "the queue pair has a counter for the operation");
+    auto made = std::make_shared<EfaWatch>(shared_.relay, qp, operations, event);
+    qp.watched |= operations;
+    return made;
 }
 
 } // namespace p2prdma::daemon

@@ -14,6 +14,7 @@
 
 namespace p2prdma::daemon {
 
+struct CardEvent;
 struct EfaQueuePair;
 
 /// An EFA adapter for one client.
@@ -46,7 +47,8 @@ public:
                                             std::uint64_t offset) override;
 
 private:
-    void require(std::uint32_t cap, const char* what) const;
+    std::shared_ptr<Counter> watch(EfaQueuePair& qp, std::uint32_t operations,
+                                   const std::shared_ptr<CardEvent>& event) const;
 
     const Shared& shared_;
     const AdapterInfo& info_;

@@ -102,7 +102,9 @@ struct AdapterInfo {
     std::uint64_t max_rdma = 0;
     std::array<std::uint8_t, 16> gid = {};
     std::string name;
-    std::string reason;       ///< of the isolation, or why events are relayed
+    std::string no_path;      ///< why no data path of a card's own is possible; empty: one is
+    std::string relay_reason; ///< why the host raises events; empty: it need not
+    std::string reason;       ///< what a client is told: one of these, or of the isolation
     bool reaches_card = true; ///< its DMA gets to the card's memory
 };
 

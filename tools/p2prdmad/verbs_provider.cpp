@@ -4,6 +4,7 @@
 #include "tools/p2prdmad/card_objects.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 namespace p2prdma::daemon {
@@ -49,10 +50,12 @@ std::shared_ptr<Target> VerbsProvider::allocate(std::uint64_t length, bool uncac
 
 std::shared_ptr<Event> VerbsProvider::create_event(std::uint32_t adapter, bool relayed)
 {
-    const auto& reason = adapters_.at(adapter).relay_reason();
-    const bool must = !reason.empty();
+    const auto& about = info(adapter);
+    if (!about.no_path.empty())
+        throw Refusal(EOPNOTSUPP, "nothing could raise an event: " + about.no_path);
+    const bool must = !about.relay_reason.empty();
     return std::make_shared<CardEvent>(card_.open_doorbell(), must || relayed,
-                                       must      ? reason
+                                       must      ? about.relay_reason
                                        : relayed ? "the client asked for it"
                                                  : "");
 }

@@ -26,6 +26,8 @@ struct Counted {
 
 /// A count of a queue pair's completions that the adapter itself writes: to an event, which each
 /// completion raises, or to 8 bytes of memory. A queue pair can have one counter for an operation.
+/// For an adapter that has none (AdapterInfo::counters), the host counts for an event what
+/// completion queues report: neither requests with Signal::no nor what peers read and write.
 /// Move-only; keeps event or memory, and stays until the queue pair has gone.
 class P2PRDMA_API Counter final {
 public:

@@ -36,7 +36,7 @@ struct AdapterInfo {
     std::uint32_t max_message = 0; ///< bytes of a send
     std::uint64_t max_rdma = 0;    ///< bytes of an RDMA operation
     Isolation::Level isolation = Isolation::Level::none;
-    std::string reason; ///< of the isolation, or why events are relayed
+    std::string reason; ///< of the isolation; or why there is no data path, or events are relayed
 };
 
 struct SessionOptions {

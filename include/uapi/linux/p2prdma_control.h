@@ -296,10 +296,11 @@ enum p2prdma_isolation {
  * enum p2prdma_adapter_caps - what an adapter can do for a card
  * @P2PRDMA_ADAPTER_RDMA_READ: RDMA read
  * @P2PRDMA_ADAPTER_RDMA_WRITE: RDMA write
- * @P2PRDMA_ADAPTER_CQ_IN_CARD: completion queues in card memory
+ * @P2PRDMA_ADAPTER_CQ_IN_CARD: completion queues in card memory; without it a
+ *	card's program cannot drive the adapter
  * @P2PRDMA_ADAPTER_COUNTER: completion counters in card memory and on doorbells
- * @P2PRDMA_ADAPTER_P2P_EVENT: it reaches the card's doorbell pages, so that
- *	events need no host; without it the host relays them
+ * @P2PRDMA_ADAPTER_P2P_EVENT: it raises events by itself; without it, but with
+ *	CQ_IN_CARD, the host relays them
  */
 enum p2prdma_adapter_caps {
 	P2PRDMA_ADAPTER_RDMA_READ = 1 << 0,
@@ -332,8 +333,8 @@ struct p2prdma_adapter_query_request {
  * @max_rdma: bytes of an RDMA operation
  * @gid: of port 1
  * @name: NUL-padded
- * @reason: why the isolation is what it is, or why an event is relayed;
- *	NUL-terminated UTF-8
+ * @reason: why the isolation is what it is; or why there is no direct data path,
+ *	or why events are relayed. NUL-terminated UTF-8
  */
 struct p2prdma_adapter_query_reply {
 	__le32 caps;
@@ -544,7 +545,9 @@ struct p2prdma_event_create_reply {
  * struct p2prdma_counter_create_request - COUNTER_CREATE: a completion counter
  * @qp: id of the queue pair whose completions it counts; before any is posted
  * @ops: IBV_QP_ATTACH_COMP_CNTR_OP_* bits
- * @target: id of an event, which each count raises, or of a memory
+ * @target: id of an event, which each count raises, or of a memory. A relayed
+ *	event of an adapter without COUNTER: what is reported in completion queues
+ *	is counted; EOPNOTSUPP for @ops of peers
  * @__reserved: 0
  * @offset: of the 8-byte counter in the memory, a multiple of 8; 0 for an event
  *

@@ -79,9 +79,19 @@ Gid configured_gid(const std::string& name, const nlohmann::json& config)
     return parse_gid(it->get<std::string>());
 }
 
+bool has_event_counters(const nlohmann::json& config)
+{
+    auto it = config.find("event_counters");
+    if (it == config.end())
+        return true;
+    if (!it->is_boolean())
+        throw std::invalid_argument("\"event_counters\" must be true or false");
+    return it->get<bool>();
+}
+
 void refuse_unknown_keys(const nlohmann::json& config)
 {
-    constexpr std::array<std::string_view, 2> known{"gid", "fabric"};
+    constexpr std::array<std::string_view, 3> known{"gid", "fabric", "event_counters"};
     for (const auto& item : config.items()) {
         if (std::find(known.begin(), known.end(), item.key()) == known.end())
             throw std::invalid_argument("an EFA adapter has no option \"" + item.key() + "\"");
@@ -142,8 +152,10 @@ EfaAdapter::EfaAdapter(EventLoop& loop, std::string name, const nlohmann::json& 
                                                                .gid = configured_gid(
                                                                    PciDevice::name(), config),
                                                                .queue_memory = {}},
-      identity_{
-          .guid = guid_of(context_.gid), .doorbell_bar = doorbell_bar, .max_eq = msix_vectors - 1},
+      identity_{.guid = guid_of(context_.gid),
+                .doorbell_bar = doorbell_bar,
+                .max_eq = msix_vectors - 1,
+                .event_counters = has_event_counters(config)},
       admin_queue_(
           dma(),
           [this](const efa::admin::SubmissionEntry& entry, const efa::AdminDone& done) {

@@ -27,7 +27,8 @@ namespace lab {
 /// after QEMU has its reply.
 class EfaAdapter final : public PciDevice, private FabricPort {
 public:
-    /// @param config  {"gid": an IPv6 address; default: derived from the name}
+    /// @param config  {"gid": an IPv6 address; default: derived from the name,
+    ///                 "event_counters": false: it has none; default: true}
     /// @throws std::invalid_argument if the configuration is wrong or the GID is taken.
     EfaAdapter(EventLoop& loop, std::string name, const nlohmann::json& config, Fabric& fabric);
     ~EfaAdapter() override;

@@ -36,6 +36,7 @@ admin::DeviceAttr device_attr(const Identity& identity)
                                        bit(Feature::queue_attr_1) | bit(Feature::hw_hints) |
                                        bit(Feature::host_info) | bit(Feature::event_queue_attr) |
                                        bit(Feature::queue_attr_2);
+    const std::uint32_t counters = identity.event_counters ? admin::cap_event_counters : 0;
     return {.supported_features = features,
             .page_size_cap = page_sizes(),
             .firmware_version = 1,
@@ -45,7 +46,7 @@ admin::DeviceAttr device_attr(const Identity& identity)
             .physical_width = 48,
             .virtual_width = 64,
             .device_caps = admin::cap_rdma_read | admin::cap_rnr_retry | admin::cap_rdma_write |
-                           admin::cap_unsolicited_write_recv | admin::cap_event_counters,
+                           admin::cap_unsolicited_write_recv | counters,
             .max_rdma_size = Limits::max_rdma_size,
             .guid = identity.guid,
             .link_speed_gbps = 100,
@@ -74,8 +75,14 @@ admin::QueueAttr1 queue_attr_1()
             .max_tx_batch = 0};
 }
 
-admin::QueueAttr2 queue_attr_2()
+admin::QueueAttr2 queue_attr_2(const Identity& identity)
 {
+    if (!identity.event_counters)
+        return {.inline_size_ex = Limits::inline_size_ex,
+                .reserved = {},
+                .counter_events = 0,
+                .max_counters = 0,
+                .counter_max = 0};
     return {.inline_size_ex = Limits::inline_size_ex,
             .reserved = {},
             .counter_events = all_qp_events,
@@ -100,7 +107,7 @@ AdminResult get_feature(const Context& context, const Identity& identity, Featur
         return AdminResult::with(admin::EventQueueAttr{identity.max_eq, Limits::max_eq_depth,
                                                        admin::CreateEq::event_completion});
     case Feature::queue_attr_2:
-        return AdminResult::with(queue_attr_2());
+        return AdminResult::with(queue_attr_2(identity));
     case Feature::host_info:
         break;
     }
@@ -192,6 +199,11 @@ constexpr std::array handlers{
     handler<&Resources::detach_counter>(Opcode::detach_event_counter),
 };
 
+bool is_of_counters(Opcode opcode)
+{
+    return opcode >= Opcode::create_event_counter && opcode <= Opcode::detach_event_counter;
+}
+
 AdminResult execute_now(Context& context, const Identity& identity, Resources& resources,
                         const admin::SubmissionEntry& entry)
 {
@@ -202,6 +214,8 @@ AdminResult execute_now(Context& context, const Identity& identity, Resources& r
         return set_feature(command_as<admin::FeatureCommand>(entry));
     if (opcode == Opcode::get_stats)
         return get_stats(context.counters, command_as<admin::GetStats>(entry));
+    if (is_of_counters(opcode) && !identity.event_counters)
+        return Status::unsupported_opcode;
     auto found = std::find_if(handlers.begin(), handlers.end(),
                               [opcode](const Handler& h) { return h.opcode == opcode; });
     if (found != handlers.end())

@@ -14,6 +14,7 @@ struct Identity {
     std::uint64_t guid;
     std::uint16_t doorbell_bar;
     std::uint32_t max_eq; ///< event queues, each with a vector of its own
+    bool event_counters;
 };
 
 /// Executes an admin command; `done` is called once, perhaps later.

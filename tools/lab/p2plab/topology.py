@@ -43,6 +43,7 @@ class Spec:
     cards: int = 1
     card_memory: int = 64 * MIB
     efas: int = 1
+    efa_counters: int = 1  # 0: adapters without completion counters
     cpus: int = 1
     memory: int = 512 * MIB
     modules: tuple = MODULES  # loaded before the scenario starts
@@ -147,7 +148,10 @@ class Layout:
             for kind in ("pool", "aperture"):
                 self._vfio_user(kind, {"type": f"refcard-{kind}", "of": self.spec.card_of})
         for i in range(self.spec.efas):
-            self._vfio_user(f"efa{i}", {"type": "efa", "fabric": "net0"})
+            config = {"type": "efa", "fabric": "net0"}
+            if not self.spec.efa_counters:
+                config["event_counters"] = False
+            self._vfio_user(f"efa{i}", config)
 
     def _machine(self):
         q35 = "q35,accel=tcg,memory-backend=ram"
