@@ -220,8 +220,9 @@ struct Multipliers {
     {
     }
 };
-constexpr Multipliers by_one(8 * vector);
-constexpr Multipliers by_four(8 * 4 * vector);
+constexpr unsigned vector_bits = 512;
+constexpr Multipliers by_one(vector_bits);
+constexpr Multipliers by_four(4 * vector_bits);
 
 P2PRDMA_VCLMUL_TARGET inline __m512i spread(const Multipliers& multipliers) noexcept
 {
