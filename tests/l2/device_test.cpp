@@ -333,7 +333,7 @@ TEST_CASE("R7.4: a queue pair that is idle after a message takes at most 4 KiB o
         std::this_thread::sleep_for(300ms); // what was kept for the next message is freed
         return allocated();
     };
-    const auto before = grow(); // with what all of them share
+    const auto before = grow();                      // with what all of them share
     const auto each = (grow() - before) / count / 2; // both ends are here
     INFO(each << " bytes");
     CHECK(each > 512); // it was measured

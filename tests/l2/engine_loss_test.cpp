@@ -230,11 +230,8 @@ Network::Counters run_traffic(const Badness& bad, std::size_t bytes, std::uint64
     link.to_switch.reorder = bad.reorder;
     link.to_switch.reorder_by = 64;
     link.to_switch.corrupt = bad.corrupt;
-    const SimulatedPager::Config pages = {.seed = seed,
-                                          .absent = 0.3,
-                                          .shortest = 5us,
-                                          .longest = 100us,
-                                          .vanish_interval = 50us};
+    const SimulatedPager::Config pages = {
+        .seed = seed, .absent = 0.3, .shortest = 5us, .longest = 100us, .vanish_interval = 50us};
     World world(seed);
     auto& left = world.add({}, link, pages);
     auto& right = world.add({}, link, pages);

@@ -45,8 +45,7 @@ MacAddress address_of(std::uint8_t number)
 
 } // namespace
 
-EngineTarget::Station::Station(Network& network, std::uint8_t number, std::uint64_t seed,
-                               Kind kind)
+EngineTarget::Station::Station(Network& network, std::uint8_t number, std::uint64_t seed, Kind kind)
     : random(seed + number), port(network.attach(address_of(number))), pager(pages()),
       engine(*port, pager, options(kind), [this] { return random(); })
 {
@@ -163,8 +162,7 @@ void EngineTarget::learn(std::span<const std::byte> bytes)
     wire::Frame frame;
     if (wire::parse(bytes, wire::test_type, frame) != wire::Verdict::good)
         return;
-    if (wire::is_sequenced(frame.header.opcode) &&
-        wire::psn_distance(sent_, frame.header.psn) >= 0)
+    if (wire::is_sequenced(frame.header.opcode) && wire::psn_distance(sent_, frame.header.psn) >= 0)
         sent_ = wire::next_psn(frame.header.psn);
     if (!frame.ack || frame.ack->syndrome != wire::Syndrome::none)
         return;

@@ -51,7 +51,10 @@ public:
     [[nodiscard]] bool is_connected() const;
     /// Reads of the victim's that were answered.
     [[nodiscard]] std::uint64_t answered() const noexcept { return answered_; }
-    [[nodiscard]] std::uint64_t faults() const { return victim_.engine.counters()[Counter::faults]; }
+    [[nodiscard]] std::uint64_t faults() const
+    {
+        return victim_.engine.counters()[Counter::faults];
+    }
     /// Frames of the peer's that were processed.
     [[nodiscard]] std::uint64_t processed() const noexcept { return processed_; }
 

@@ -39,7 +39,8 @@ public:
     explicit FaultRig(const SimulatedPager::Config& pages, std::uint64_t seed = 1,
                       const DeviceOptions& options_a = {}, const DeviceOptions& options_b = {},
                       bool implicit = true, std::size_t message = 16)
-        : world(seed), memory_a(message), memory_b(message), station_a_(world.add(options_a, fast_link(), pages)),
+        : world(seed), memory_a(message), memory_b(message),
+          station_a_(world.add(options_a, fast_link(), pages)),
           station_b_(world.add(options_b, fast_link(), pages)), pair(world, station_a_, station_b_),
           key_a_(pair.a.add_region(memory_a.all(), Access::all, implicit)),
           key_b_(pair.b.add_region(memory_b.all(), Access::all, implicit))

@@ -96,8 +96,7 @@ public:
     [[nodiscard]] std::pair<QueuePair, QueuePair> another(CompletionQueue& queue)
     {
         auto accepted = std::async(std::launch::async, [this] { return accept(); });
-        auto client =
-            QueuePair::connect(a_.domain, b_.device.address(), 7, queue, queue, soon());
+        auto client = QueuePair::connect(a_.domain, b_.device.address(), 7, queue, queue, soon());
         return {std::move(client), accepted.get()};
     }
     [[nodiscard]] End& a() { return a_; }
