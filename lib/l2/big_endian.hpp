@@ -7,6 +7,9 @@
 #include <cstdint>
 #include <cstring>
 
+/// Frames have the same bytes whatever the order of the host: numbers get into them and out of them
+/// by these functions only, which swap on a little-endian host and do not on a big-endian one. What
+/// is little-endian in a frame (the bits of a Sack, the size in a seal's tag) is swapped once more.
 namespace p2prdma::l2 {
 
 /// The same number with its bytes in reverse.

@@ -120,7 +120,7 @@ TEST_CASE("R3.7, R3.8: each kind of bad frame is counted as what it is, and harm
     struct Case {
         const char* name;
         Counter counter;
-        std::function<void(Frame&)> change;                           ///< before its CRC is made
+        std::function<void(Frame&)> change;                ///< before its CRC is made
         std::function<void(Bytes&)> spoil = [](Bytes&) {}; ///< after
     };
     const auto nothing = [](Frame&) {};
@@ -136,7 +136,8 @@ TEST_CASE("R3.7, R3.8: each kind of bad frame is counted as what it is, and harm
         {"CRC", Counter::bad_crc, nothing, [](Bytes& b) { shift(b, 60); }},
         {"opcode", Counter::bad_opcode,
          [](Frame& f) { f.header.opcode = static_cast<wire::Opcode>(0x7f); }},
-        {"extensions that are missing", Counter::bad_extensions, [](Frame& f) { f.remote.reset(); }},
+        {"extensions that are missing", Counter::bad_extensions,
+         [](Frame& f) { f.remote.reset(); }},
         {"extensions too many", Counter::bad_extensions, [](Frame& f) { f.atomic.emplace(); }},
         {"a flag that means nothing", Counter::bad_field, [](Frame& f) { f.header.flags |= 0x20; }},
         {"source", Counter::wrong_source, [](Frame& f) { f.source = address_of(77); }},

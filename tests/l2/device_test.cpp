@@ -9,10 +9,13 @@
 #include <catch2/generators/catch_generators.hpp>
 #include <cstring>
 #include <future>
+#include <malloc.h>
 #include <poll.h>
 #include <random>
 #include <sys/mman.h>
 #include <thread>
+#include <utility>
+#include <vector>
 
 using namespace p2prdma;
 using namespace p2prdma::l2;
@@ -287,8 +290,8 @@ TEST_CASE("Device: two that look for peers at once both find them")
     test::Veth veth;
     Host left(test::Veth::a, {}), right(test::Veth::b, {});
     const Listener one(right.device, service), other(right.device, service + 1);
-    auto found = std::async(std::launch::async,
-                            [&] { return left.device.discover(service, 400ms); });
+    auto found =
+        std::async(std::launch::async, [&] { return left.device.discover(service, 400ms); });
     std::this_thread::sleep_for(200ms);
     const auto later = left.device.discover(service + 1, 400ms);
     const auto before = found.get();
@@ -296,4 +299,82 @@ TEST_CASE("Device: two that look for peers at once both find them")
     CHECK(later[0].service == service + 1);
     REQUIRE(before.size() == 1);
     CHECK(before[0].service == service);
+}
+
+TEST_CASE("R3.7: on a bridge, a secret or trust permits connections")
+{
+    for (const bool secret : {false, true}) {
+        INFO("secret " << secret);
+        test::Veth veth;
+        test::Veth::ip("link add crossing type bridge forward_delay 0");
+        test::Veth::ip("link set left master crossing");
+        test::Veth::ip("link set crossing up");
+        DeviceOptions options;
+        options.trust_segment = !secret;
+        if (secret)
+            options.secret.assign(32, std::byte{9});
+        Host host("crossing", options), right(test::Veth::b, options);
+        Listener listener(host.device, service);
+        auto accepted = std::async(std::launch::async, [&] {
+            const auto request = listener.wait(soon());
+            if (!request)
+                throw std::runtime_error("nobody connects");
+            return listener.accept(*request, host.domain, host.queue, host.queue);
+        });
+        const auto client = QueuePair::connect(right.domain, host.device.address(), service,
+                                               right.queue, right.queue, soon());
+        const auto server = accepted.get();
+        CHECK(client.phase() == QueuePair::Phase::connected);
+        CHECK(server.phase() == QueuePair::Phase::connected);
+    }
+}
+
+TEST_CASE("R7.4: a queue pair that is idle after a message takes at most 4 KiB of the heap, beside "
+          "completion queues, which are the application's")
+{
+    const auto allocated = [] { return ::mallinfo2().uordblks; };
+    if (allocated() == 0)
+        SKIP("this allocator does not tell what is allocated");
+    constexpr std::size_t count = 200;
+    Hosts hosts;
+    CompletionQueue left_queue(hosts.left.device, 1 << 17);
+    CompletionQueue right_queue(hosts.right.device, 1 << 17);
+    auto memory = random_bytes(4096);
+    const Region source(hosts.left.domain, memory, Access::local_read);
+    std::vector<std::byte> target(memory.size());
+    const Region target_region(hosts.right.domain, target, Access::all);
+    const auto from = segment_of(memory, source);
+    const auto to = segment_of(target, target_region);
+    const auto succeeds = [](CompletionQueue& queue) {
+        Completion one;
+        return queue.wait(std::span(&one, 1), soon()) == 1 && one.status == Status::success;
+    };
+    std::vector<std::pair<QueuePair, QueuePair>> pairs;
+    pairs.reserve(2 * count);
+    const auto grow = [&] {
+        for (std::size_t i = 0; i < count; ++i) {
+            auto accepted = std::async(std::launch::async, [&] {
+                const auto request = hosts.listener.wait(soon());
+                if (!request)
+                    throw std::runtime_error("nobody connects");
+                return hosts.listener.accept(*request, hosts.right.domain, right_queue,
+                                             right_queue);
+            });
+            auto client = QueuePair::connect(hosts.left.domain, hosts.right.device.address(),
+                                             service, left_queue, left_queue, soon());
+            pairs.emplace_back(std::move(client), accepted.get());
+            auto& [left, right] = pairs.back();
+            REQUIRE(right.post_receive({.segments = std::span(&to, 1)}) == std::errc());
+            REQUIRE(left.post_send({.segments = std::span(&from, 1)}) == std::errc());
+            CHECK(succeeds(left_queue));
+            CHECK(succeeds(right_queue));
+        }
+        std::this_thread::sleep_for(300ms); // what was kept for the next message is freed
+        return allocated();
+    };
+    const auto before = grow();                      // with what all of them share
+    const auto each = (grow() - before) / count / 2; // both ends are here
+    INFO(each << " bytes");
+    CHECK(each > 512); // it was measured
+    CHECK(each <= 4096);
 }

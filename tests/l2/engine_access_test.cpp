@@ -26,7 +26,8 @@ TEST_CASE("R3.7: a frame from another address, or with another tag, is dropped")
     constexpr std::size_t psn_at = 14 + 8, tag_at = 14 + 14;
     store_big(&frame[psn_at], load_big<std::uint32_t>(&frame[psn_at]) + 0x100);
     auto tagged = frame;
-    store_big(&tagged[tag_at], static_cast<std::uint16_t>(load_big<std::uint16_t>(&frame[tag_at]) ^ 1));
+    store_big(&tagged[tag_at],
+              static_cast<std::uint16_t>(load_big<std::uint16_t>(&frame[tag_at]) ^ 1));
     wire::mend(tagged);
     world.network.inject(*left.port, tagged);
     world.run_for(10ms);

@@ -105,6 +105,88 @@ TEST_CASE("R7.3: with frames of all kinds lost, all arrives while pages come and
     CHECK(rig.b().pager.counters().bad_tokens == 0);
 }
 
+TEST_CASE("R7.4: while a page is brought, no more is sent than was said to fit, and all of it fits")
+{
+    DeviceOptions options;
+    options.fault_buffer = 16 * 1024; // B
+    FaultRig rig({.shortest = 10ms, .longest = 10ms}, 1, options, options, true, 256);
+    rig.absent_at_b(0, 1);
+    constexpr Time on_its_way = round_trip / 2 + 1us; // of what the peer says
+    Time told_at = Time::max();
+    std::uint64_t told = 0, sent = 0, sent_in_all = 0;
+    bool resumed = false;
+    std::vector<std::uint64_t> beyond; // what was sent since the peer was told, and said
+    rig.world.network.watch([&](const Network::Entering& entering) {
+        const auto frame = parsed(entering.bytes);
+        if (&entering.from == rig.a().port.get()) {
+            if (told_at != Time::max() && entering.time >= told_at + on_its_way && !resumed) {
+                sent += entering.bytes.size();
+                sent_in_all += entering.bytes.size();
+            }
+            return;
+        }
+        if (!frame.fault)
+            return;
+        if (sent > told)
+            beyond.push_back(sent - told);
+        resumed = resumed || frame.fault->kind == wire::FaultKind::resume;
+        told_at = entering.time;
+        told = frame.fault->window;
+        sent = 0;
+    });
+    rig.post_short_write(64); // so that there is next to nothing under way when the page is missed
+    rig.world.run_for(1ms);
+    REQUIRE(rig.count(Counter::fault_delays) == 1);
+    std::size_t most_held = 0;
+    rig.post_write(); // 1 MiB
+    REQUIRE(rig.world.run([&] {
+        most_held = std::max(most_held, rig.b().engine->bytes_held());
+        return rig.pair.a.poll() == 2;
+    }));
+    CHECK(rig.pair.a.completions.back().status == Status::success);
+    CHECK(rig.target_is_source());
+    CAPTURE(sent_in_all, most_held);
+    REQUIRE(resumed);
+    CHECK(beyond.empty());
+    CHECK(sent_in_all > options.fault_buffer / 4); // what room there is is used
+    CHECK(sent_in_all < options.fault_buffer);
+    CHECK(most_held > options.fault_buffer / 4);
+    CHECK(most_held <= options.fault_buffer);
+    CHECK(rig.count(Counter::no_room) == 0);
+    CHECK(rig.count(Counter::retransmitted) == 0);
+}
+
+TEST_CASE("R7.4: what is under way when a page is missed, and does not fit, comes again in time")
+{
+    DeviceOptions options;
+    options.fault_buffer = 16 * 1024;
+    FaultRig rig({.shortest = 10ms, .longest = 10ms}, 1, options, options, true, 256);
+    rig.absent_at_b(200, 1); // the window is open by then
+    std::size_t most_held = 0;
+    rig.post_write();
+    REQUIRE(rig.world.run([&] {
+        most_held = std::max(most_held, rig.b().engine->bytes_held());
+        return rig.pair.a.poll() == 1;
+    }));
+    CHECK(rig.pair.a.completions.back().status == Status::success);
+    CHECK(rig.target_is_source());
+    CHECK(most_held <= options.fault_buffer);
+    CHECK(rig.count(Counter::no_room) > 0);
+    CHECK(rig.count(Counter::timeouts) == 0);
+}
+
+TEST_CASE("R7.1, R7.2: a message of 1 MiB, four times what may be held, and nothing is sent again")
+{
+    const Time fault = GENERATE(Time(300us), Time(10ms), Time(4s));
+    FaultRig rig({.shortest = fault, .longest = fault}, 1, {}, {}, true, 256);
+    rig.absent_at_b(3, 1);
+    CHECK(rig.write() == Status::success);
+    CHECK(rig.target_is_source());
+    CHECK(rig.count(Counter::retransmitted) == 0);
+    CHECK(rig.count(Counter::timeouts) == 0);
+    CHECK(rig.count(Counter::no_room) == 0);
+}
+
 TEST_CASE("R7.6: an estimate that is wrong by ten costs one frame")
 {
     const Time fault = 5ms;

@@ -33,13 +33,14 @@ inline LinkOptions fast_link()
     return link;
 }
 
-/// Messages of 64 KiB go between 16 pages at A and 16 at B.
+/// Messages of 64 KiB, or of so many pages, go between memory at A and as much at B.
 class FaultRig {
 public:
     explicit FaultRig(const SimulatedPager::Config& pages, std::uint64_t seed = 1,
                       const DeviceOptions& options_a = {}, const DeviceOptions& options_b = {},
-                      bool implicit = true)
-        : world(seed), station_a_(world.add(options_a, fast_link(), pages)),
+                      bool implicit = true, std::size_t message = 16)
+        : world(seed), memory_a(message), memory_b(message),
+          station_a_(world.add(options_a, fast_link(), pages)),
           station_b_(world.add(options_b, fast_link(), pages)), pair(world, station_a_, station_b_),
           key_a_(pair.a.add_region(memory_a.all(), Access::all, implicit)),
           key_b_(pair.b.add_region(memory_b.all(), Access::all, implicit))
@@ -85,6 +86,13 @@ public:
     }
 
     void post_write() { post(Operation::write, memory_a.all()); }
+    /// Only so many bytes; not for finish().
+    void post_short_write(std::size_t bytes)
+    {
+        const auto local = segment(memory_a.all().first(bytes), key_a_);
+        REQUIRE(pair.a.post(write_of(std::span(&local, 1), remote(memory_b.all(), key_b_))) ==
+                std::errc());
+    }
     /// A message from A to B.
     [[nodiscard]] Status write()
     {
@@ -126,7 +134,7 @@ public:
     }
 
     World world;
-    Pages memory_a{16}, memory_b{16};
+    Pages memory_a, memory_b;
 
 private:
     static void set(SimulatedPager& pager, Pages& memory, bool& tracked, std::size_t first,

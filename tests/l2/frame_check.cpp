@@ -18,7 +18,7 @@ bool is_inside(std::span<const std::byte> part, std::span<const std::byte> whole
 
 } // namespace
 
-void mend_as_frame(std::span<std::byte> bytes)
+void mend_as_frame(std::span<std::byte> bytes, Sealer* sealer)
 {
     const std::size_t start =
         bytes.size() >= 14 && load_big<std::uint16_t>(&bytes[12]) == 0x8100 ? 18 : 14;
@@ -28,9 +28,15 @@ void mend_as_frame(std::span<std::byte> bytes)
     std::size_t covered = header_size + load_big<std::uint16_t>(header + 12);
     for (std::size_t i = 0; i < extension_sizes.size(); i++)
         covered += std::to_integer<unsigned>(header[11]) >> i & 1 ? extension_sizes[i] : 0U;
-    covered += std::to_integer<unsigned>(header[2]) & sealed ? seal_size : 0;
-    if (bytes.size() >= start + covered + crc_size)
-        store_big(&bytes[start + covered], crc32c(0, bytes.subspan(start, covered)));
+    const bool has_seal = (std::to_integer<unsigned>(header[2]) & sealed) != 0;
+    covered += has_seal ? seal_size : 0;
+    if (bytes.size() < start + covered + crc_size)
+        return;
+    if (has_seal && sealer) {
+        const std::span<const std::byte> part = bytes.subspan(start, covered - seal_size);
+        sealer->seal({&part, 1}, bytes.subspan(start + covered - seal_size).first<seal_size>());
+    }
+    store_big(&bytes[start + covered], crc32c(0, bytes.subspan(start, covered)));
 }
 
 bool parses_right(std::span<const std::byte> bytes)

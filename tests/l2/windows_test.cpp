@@ -246,9 +246,8 @@ TEST_CASE("R7.3: a lost delay, resume, acknowledgement or probe delays by twice 
         std::vector<Which> lost; ///< of each kind the first
     };
     // Only he whom no resume reaches probes.
-    for (const auto& one :
-         {Case{"delay", {is_delay}}, Case{"resume", {is_resume}}, Case{"ack", {is_last}},
-          Case{"probe", {is_resume, is_probe}}}) {
+    for (const auto& one : {Case{"delay", {is_delay}}, Case{"resume", {is_resume}},
+                            Case{"ack", {is_last}}, Case{"probe", {is_resume, is_probe}}}) {
         INFO(one.name);
         auto setup = fault_setup(lasts, 1);
         setup.frames = frames;

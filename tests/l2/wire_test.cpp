@@ -7,6 +7,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <array>
 #include <functional>
 
 using namespace p2prdma::l2::wire;
@@ -244,4 +245,21 @@ TEST_CASE("wire: where a frame seems to go is seen without taking it apart")
         CHECK(peek_dst_qp(std::span(bytes).first(20)) == 0);
     }
     CHECK(peek_dst_qp({}) == 0);
+}
+
+TEST_CASE("R3.1: numbers are in frames as shifts say, which no host's byte order changes")
+{
+    const auto check = [](auto number) {
+        using T = decltype(number);
+        std::array<std::byte, sizeof(T) + 1> bytes = {};
+        p2prdma::l2::store_big(&bytes[1], number); // unaligned
+        for (std::size_t i = 0; i < sizeof(T); i++)
+            CHECK(std::to_integer<unsigned>(bytes[1 + i]) ==
+                  (number >> 8 * (sizeof(T) - 1 - i) & 0xffU));
+        CHECK(p2prdma::l2::load_big<T>(&bytes[1]) == number);
+    };
+    check(std::uint8_t{0xfe});
+    check(std::uint16_t{0x0123});
+    check(std::uint32_t{0x89abcdef});
+    check(std::uint64_t{0x0123456789abcdef});
 }
