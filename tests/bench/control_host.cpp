@@ -53,8 +53,7 @@ public:
         ibv_ah_attr address = {};
         address.is_global = 1;
         address.port_num = 1;
-        if (ibv_query_gid(context_.get(), 1, 0, &address.grh.dgid))
-            throw std::runtime_error("cannot query the GID");
+        address.grh.dgid = gid_; // as the card's program knows it
         made(ibv_create_ah(pd_.get(), &address), "an address handle");
     }
     std::unique_ptr<ibv_cq, Close> completion_queue() const
@@ -86,6 +85,13 @@ public:
     }
 
 private:
+    static ibv_gid gid_of(ibv_context* context)
+    {
+        ibv_gid gid = {};
+        if (ibv_query_gid(context, 1, 0, &gid))
+            throw std::runtime_error("cannot query the GID");
+        return gid;
+    }
     static void modify(ibv_qp* qp, ibv_qp_state state, int mask)
     {
         ibv_qp_attr attributes = {};
@@ -98,6 +104,7 @@ private:
     p2prdma::Card card_ = p2prdma::Card::open(0);
     p2prdma::Memory memory_ = card_.allocate(65536);
     std::unique_ptr<ibv_context, Close> context_ = open_adapter();
+    ibv_gid gid_ = gid_of(context_.get());
     std::unique_ptr<ibv_pd, Close> pd_ = made(ibv_alloc_pd(context_.get()), "a domain");
 };
 
