@@ -27,13 +27,22 @@ void run()
     };
     std::printf("{\"rounds\": %d, ", rounds);
     print(
+        "memory", [&] { direct::Memory(session, 65536); }, ", ");
+    print(
         "region", [&] { direct::Region(session, 0, memory, direct::Access::all); }, ", ");
     print(
         "address_handle", [&] { direct::AddressHandle(session, 0, adapter.gid); }, ", ");
     print(
         "completion_queue", [&] { direct::CompletionQueue(session, 0, 128); }, ", ");
     print(
-        "queue_pair", [&] { direct::QueuePair(session, 0, completions); }, "}\n");
+        "queue_pair", [&] { direct::QueuePair(session, 0, completions); }, ", ");
+    print(
+        "queue_pair_with_counter",
+        [&] {
+            direct::QueuePair queue_pair(session, 0, completions);
+            direct::Counter(session, queue_pair, direct::Counted::writes, memory, 0);
+        },
+        "}\n");
 }
 
 } // namespace
