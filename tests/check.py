@@ -159,9 +159,9 @@ def network(long):
 def build_sanitized(parts):
     """Builds what the parts need, again only what has changed. Part of the set-up."""
     for name, sanitizer in SANITIZERS.items():
-        programs = [f"build/{name}/{tests}" for tests, prefix in
-                    (("unit-tests", "unit"), ("l2-tests", "l2"))
-                    if any(p in (f"{prefix}_{name}", f"{prefix}_long") for p in parts)]
+        programs = [f"build/{name}/{tests}" for tests, needed_by in
+                    (("unit-tests", {f"unit_{name}"}), ("l2-tests", {f"l2_{name}", "l2_long"}))
+                    if needed_by & set(parts)]
         if not programs:
             continue
         say(f"building the tests with the sanitizer: {sanitizer}")

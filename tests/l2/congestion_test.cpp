@@ -65,10 +65,10 @@ public:
     }
     [[nodiscard]] double again() const
     {
-        const auto again = sum(
-            [](const Flow& flow) { return flow.send.counters().again - flow.before.again; });
-        const auto frames = sum(
-            [](const Flow& flow) { return flow.send.counters().frames - flow.before.frames; });
+        const auto again =
+            sum([](const Flow& flow) { return flow.send.counters().again - flow.before.again; });
+        const auto frames =
+            sum([](const Flow& flow) { return flow.send.counters().frames - flow.before.frames; });
         return static_cast<double>(again) / static_cast<double>(frames);
     }
     /// Part of the link's rate that was used.

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-"""What p2prdmad does when something goes away: itself, its clients, the card's machine, the card,
-the adapter. Whoever remains is told, keeps going, and nothing is left behind."""
+"""What p2prdmad does when something goes away or hangs: itself, its clients, the card's machine,
+the card, the adapter. Whoever remains is told, keeps going, and nothing is left behind."""
 
 import time
 
 from card_client import *
+import re
+
 from p2plab import scenario
 
 MACHINES = ["one-switch/refcard", "one-switch/none,efas=0,card_of=a.card0"]
@@ -50,6 +52,41 @@ def make_all(client):
     return number, grant
 
 
+def make_all_and_work(client):
+    """The same with a queue pair, and its ring mapped."""
+    make_all(client)
+    cq, *_ = client.cq(64)
+    _, _, send, _ = client.qp(cq)
+    client.map(f"ring-{client.name}", send[0], 4096)
+
+
+def in_time(lab, host, command, what, limit=30):
+    """A command of the host's ends before `limit` seconds have passed."""
+    begun = time.monotonic()
+    host.run(command, timeout=60)
+    seconds = time.monotonic() - begun
+    lab.ok(seconds < limit, f"{what}: within {limit} s ({seconds:.1f})")
+
+
+def traffic(lab, host, card):
+    """The card's CPU writes by RDMA, one after the other, without end; returns the program."""
+    def arrived():
+        return host.counters("efa0")["model"]["counters"]["write_receive_bytes"]
+
+    (card.out_dir / "go-write").touch()
+    program = card.start("/src/build/lab/guest/direct_operation /run/out 1000000000")
+    program.wait_output("ready write", 60)
+    before = arrived()
+    lab.ok(eventually(lambda: arrived() > before + 6400), "a queue pair is at work")
+    return program
+
+
+def ends(lab, program):
+    """What went away under it is an error, or a SIGBUS, of its own."""
+    result = program.wait(30, check=False)
+    lab.ok(result.rc not in (0, -9), f"its program ends: status {result.rc}, {result.out[-80:]!r}")
+
+
 def greeted(process, name):
     """A new client, as soon as there is a daemon for it."""
     attempts = []
@@ -89,6 +126,20 @@ def daemon_restart(lab):
     host.run("kill -TERM $(pidof p2prdmad)")
     lab.is_equal(daemon.wait().rc, 0, "SIGTERM ends it with status 0")
     lab.ok(eventually(lambda: newcomer.state() & HUP), "and its clients are told")
+    daemon_stopped_under_hanging_card(lab, host, card, process)
+    lab.ok(eventually(lambda: free_memory(host) >= baseline), "nothing is left on the host")
+
+
+def daemon_stopped_under_hanging_card(lab, host, card, process):
+    daemon = host.start_daemon()
+    client = greeted(process, "h")
+    make_all_and_work(client)
+    with card.stopped():
+        begun = time.monotonic()
+        host.run("kill -TERM $(pidof p2prdmad)")
+        lab.is_equal(daemon.wait(10).rc, 0, "SIGTERM ends it with status 0 when the card hangs, "
+                                            f"after {time.monotonic() - begun:.1f} s")
+    lab.ok(eventually(lambda: client.state() & HUP), "clients are told once it hangs no more")
 
 
 @scenario(MACHINES, timeout=240)
@@ -148,34 +199,58 @@ def daemon_card_machine_reset(lab):
     lab.ok(True, "and it is served again")
 
 
-@scenario(MACHINES, timeout=240)
+@scenario(MACHINES, timeout=300)
 def daemon_card_gone(lab):
-    """The card is reset, and unbound from its driver in the host."""
+    """The card is reset, and unbound from its driver in the host: at work, and hanging."""
     host, card = lab["a"], lab["b"]
     daemon = host.start_daemon()
-    function = address(host, "1b36:1100")
-    client = greeted(Process(card), "c")
+    function, path = address(host, "1b36:1100"), driver(host, "1b36:1100")
+    reset = f"echo 1 > /sys/bus/pci/devices/{function}/reset"
+    process = Process(card)
+
+    def reset_is_noticed(client, times):
+        lab.ok(eventually(lambda: daemon.output().count("was reset") == times), "it is noticed")
+        lab.ok(eventually(lambda: client.state() & HUP), "the client is told")
+
+    def unbound_and_back(client, times):
+        lab.ok(eventually(lambda: daemon.output().count("has been removed") == times),
+               "the daemon waits for the card")
+        lab.ok(eventually(lambda: client.state() & HUP), "the client is told")
+        served = daemon.output().count("serving")
+        host.run(f"echo {function} > {path}/bind", timeout=60)
+        lab.ok(eventually(lambda: daemon.output().count("serving") > served), "and serves it again")
+
+    client = greeted(process, "c")
     make_all(client)
-    host.run(f"echo 1 > /sys/bus/pci/devices/{function}/reset", timeout=60)
-    lab.ok(eventually(lambda: "was reset" in daemon.output()), "a reset is noticed")
-    lab.ok(eventually(lambda: client.state() & HUP), "the client is told")
-    client = greeted(Process(card), "d")
+    program = traffic(lab, host, card)
+    in_time(lab, host, reset, "a reset of a card at work")
+    reset_is_noticed(client, 1)
+    ends(lab, program)
+    client = greeted(process, "d")
+    make_all_and_work(client)
+    with card.stopped():
+        in_time(lab, host, reset, "a reset of a card that hangs")
+    reset_is_noticed(client, 2)
+
+    client = greeted(process, "e")
     make_all(client)
-    lab.ok(True, "and a new one is served")
-    path = driver(host, "1b36:1100")
-    host.run(f"echo {function} > {path}/unbind", timeout=60)
-    lab.ok(True, "unbinding the card does not wait for the daemon")
-    lab.ok(eventually(lambda: "waiting for it" in daemon.output()), "which waits for the card")
-    lab.ok(eventually(lambda: client.state() & HUP), "the client is told")
-    host.run(f"echo {function} > {path}/bind", timeout=60)
-    lab.ok(eventually(lambda: daemon.output().count("serving") == 3), "and serves it again")
-    make_all(greeted(Process(card), "e"))
+    program = traffic(lab, host, card)
+    in_time(lab, host, f"echo {function} > {path}/unbind", "unbinding a card at work")
+    unbound_and_back(client, 1)
+    ends(lab, program)
+    client = greeted(process, "f")
+    make_all_and_work(client)
+    with card.stopped():
+        in_time(lab, host, f"echo {function} > {path}/unbind", "unbinding a card that hangs")
+    unbound_and_back(client, 2)
+    make_all(greeted(process, "g"))
     lab.ok(True, "with new clients")
 
 
 @scenario(MACHINES, timeout=240)
 def daemon_adapter_gone(lab):
-    """The adapter's driver is unbound under the daemon, which goes on without it."""
+    """The adapter's driver is unbound under the daemon, which goes on without it, and under the
+    card's work."""
     host, card = lab["a"], lab["b"]
     host.start_daemon()
     client = greeted(Process(card), "c")
@@ -186,17 +261,19 @@ def daemon_adapter_gone(lab):
     event, *_ = client.event()
     counter = client.counter(qp, 1, event)
     client.map("ring", send[0], 4096)
-    traced = ["window_ioctl", "efa_destroy_qp"]
-    host.run(f"mount -t tracefs tracefs /sys/kernel/tracing; cd /sys/kernel/tracing && "
-             f"echo {' '.join(traced)} > set_ftrace_filter && echo function > current_tracer")
     function = host.run("basename $(readlink -f /sys/class/infiniband/efa_0/device)").out.strip()
     path = host.run(f"readlink -f /sys/bus/pci/devices/{function}/driver").out.strip()
-    host.run(f"echo {function} > {path}/unbind", timeout=60)
-    lab.ok(True, "the driver goes although clients use the adapter")
+    program = traffic(lab, host, card)
+    traced = {"window_ioctl": "w", "efa_destroy_qp": "d"}
+    host.run(f"mount -t tracefs tracefs /sys/kernel/tracing; cd /sys/kernel/tracing && "
+             f"echo {' '.join(traced)} > set_ftrace_filter && echo function > current_tracer")
+    in_time(lab, host, f"echo {function} > {path}/unbind", "its driver goes though clients use it")
     trace = host.run("cat /sys/kernel/tracing/trace").out
-    order = [name for line in trace.splitlines() for name in traced if f" {name} " in line]
-    lab.is_equal(order, ["window_ioctl"] * 4 + ["efa_destroy_qp"],
-                 "each window is shut before the queue pair behind it is destroyed")
+    order = "".join(letter for line in trace.splitlines() for name, letter in traced.items()
+                    if f" {name} " in line)
+    lab.ok(re.fullmatch("(w{2,4}d)+", order) and "wwwwd" in order,
+           f"the windows are shut before the queue pair behind them is destroyed: {order}")
+    ends(lab, program)
     lab.is_equal(client.refusal(CQ_CREATE, "II", 0, 64), "ENODEV", "calls on it say so")
     lab.ok(eventually(lambda: client.state() & ERR), "the client is told that its windows are gone")
     client.unmap("ring")
