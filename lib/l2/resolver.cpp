@@ -2,7 +2,9 @@
 #include "lib/l2/resolver.hpp"
 
 #include "lib/l2/bring_pages.hpp"
+#include "lib/l2/copy_watch.hpp"
 #include "lib/l2/fault_estimate.hpp"
+#include "lib/l2/user_access.hpp"
 #include "p2prdma/error.hpp"
 #include "p2prdma/unique_fd.hpp"
 
@@ -71,7 +73,10 @@ struct Resolver::Shared {
     };
     struct Worker {
         std::thread thread;
+        copy_watch::Slot* slot = nullptr;
         bool busy = false;
+        bool late = false; ///< nobody waited any more for what it brings when the guard looked
+        Id job = 0;        ///< if busy
     };
 
     explicit Shared(const Config& wanted)
@@ -89,7 +94,8 @@ struct Resolver::Shared {
     static void bring_ahead(const Job& job) noexcept;
     void expire(Time at) noexcept;
     [[nodiscard]] bool lacks_thread(Time at) const noexcept;
-    [[nodiscard]] Time guard_until(Time at) const noexcept;
+    [[nodiscard]] bool interrupt_late() noexcept;
+    [[nodiscard]] Time guard_until(Time at, bool any_late) const noexcept;
 
     const Config config;
     const UniqueFd event;
@@ -100,7 +106,7 @@ struct Resolver::Shared {
     bool ending = false;
     Id next_id = 0;
     std::map<Id, Job> jobs; ///< waiting or being brought; the first is the oldest
-    std::deque<Id> waiting; ///< some may have left jobs meanwhile
+    std::deque<Id> waiting; ///< some may have left jobs meanwhile; not many more than are there
     std::size_t prefetches = 0;
     std::unordered_map<std::uint64_t, Id> tokens;
     std::deque<Pager::Resolved> done;
@@ -153,7 +159,7 @@ void Resolver::Shared::start(const std::shared_ptr<Shared>& shared)
     ::pthread_setname_np(shared->guardian.native_handle(), "p2prdma-limit");
 }
 
-/// Waits for all but those that wait for pages.
+/// Waits for all; but not for long for those that cannot be got out of where they wait for pages.
 void Resolver::Shared::stop(Shared& shared) noexcept
 {
     std::unique_lock lock(shared.mutex);
@@ -164,6 +170,15 @@ void Resolver::Shared::stop(Shared& shared) noexcept
     if (shared.guardian.joinable())
         shared.guardian.join(); // from now on there are no more workers
     lock.lock();
+    const auto is_busy = [](const Worker& worker) { return worker.busy; };
+    for (int tries = 0; tries < 50 && std::ranges::any_of(shared.workers, is_busy); ++tries) {
+        for (Worker& worker : shared.workers)
+            if (worker.busy)
+                copy_watch::interrupt(*worker.slot);
+        lock.unlock();
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        lock.lock();
+    }
     for (Worker& worker : shared.workers)
         if (worker.busy)
             worker.thread.detach();
@@ -176,6 +191,8 @@ void Resolver::Shared::stop(Shared& shared) noexcept
 void Resolver::Shared::work(Worker& self)
 {
     std::unique_lock lock(mutex);
+    (void)user_access::is_guarded(); // so that the slot is in use
+    self.slot = &user_access::own_slot();
     while (!ending) {
         if (waiting.empty()) {
             ++idle;
@@ -191,11 +208,17 @@ void Resolver::Shared::work(Worker& self)
             continue;
         const Job job = found->second;
         self.busy = true;
-        lock.unlock();
-        const int error = bring_pages(job.address, job.length, job.need);
-        lock.lock();
+        self.late = false;
+        self.job = id;
+        int error = EINTR;
+        // An interrupt that comes late was meant for the job before.
+        while (error == EINTR && jobs.contains(id) && !ending) {
+            lock.unlock();
+            error = bring_pages(job.address, job.length, job.need);
+            lock.lock();
+        }
         finish(id, error);
-        if (error == 0 && job.ahead != 0) {
+        if (error == 0 && job.ahead != 0 && !ending) {
             lock.unlock();
             bring_ahead(job);
             lock.lock();
@@ -254,6 +277,21 @@ void Resolver::Shared::expire(Time at) noexcept
         finish(jobs.begin()->first, ETIMEDOUT);
 }
 
+/// Gets threads out of what nobody waits for any more, at the second look: who brings what is needed
+/// next is mostly done by then. Whether there are any.
+bool Resolver::Shared::interrupt_late() noexcept
+{
+    bool any = false;
+    for (Worker& worker : workers) {
+        if (!worker.busy || jobs.contains(worker.job))
+            continue;
+        if (std::exchange(worker.late, true))
+            copy_watch::interrupt(*worker.slot);
+        any = true;
+    }
+    return any;
+}
+
 bool Resolver::Shared::lacks_thread(Time at) const noexcept
 {
     return !waiting.empty() && idle == 0 && at - last_taken >= config.stuck_after &&
@@ -261,19 +299,20 @@ bool Resolver::Shared::lacks_thread(Time at) const noexcept
 }
 
 /// The guard looks some times within the limit, rather than being woken for each request.
-Time Resolver::Shared::guard_until(Time at) const noexcept
+Time Resolver::Shared::guard_until(Time at, bool any_late) const noexcept
 {
+    Time until = any_late ? at + config.stuck_after : Time::max();
     if (jobs.empty())
-        return Time::max();
-    Time until =
-        std::min(at + config.fault_limit / 4, jobs.begin()->second.begun + config.fault_limit);
+        return until;
+    until = std::min({until, at + config.fault_limit / 4,
+                      jobs.begin()->second.begun + config.fault_limit});
     if (!waiting.empty() && workers.size() < config.max_threads)
         until = std::min(until, std::max(last_taken, at) + config.stuck_after);
     return until;
 }
 
-/// The thread that never touches memory which may be absent: ends what takes too long, and starts
-/// others when all are stuck.
+/// The thread that never touches memory which may be absent: ends what takes too long, gets threads
+/// out of it, and starts others while all are stuck.
 void Resolver::Shared::guard(const std::shared_ptr<Shared>& shared)
 {
     std::unique_lock lock(shared->mutex);
@@ -282,7 +321,7 @@ void Resolver::Shared::guard(const std::shared_ptr<Shared>& shared)
         shared->expire(at);
         if (shared->lacks_thread(at))
             try_to_add_worker(shared, at);
-        shared->guard_sleeps_until = shared->guard_until(at);
+        shared->guard_sleeps_until = shared->guard_until(at, shared->interrupt_late());
         if (shared->guard_sleeps_until == Time::max())
             shared->to_guard.wait(lock);
         else
@@ -293,12 +332,15 @@ void Resolver::Shared::guard(const std::shared_ptr<Shared>& shared)
 /// Under the mutex.
 void Resolver::Shared::submit(const Job& job)
 {
+    constexpr std::size_t few = 64;
     const Id id = next_id++;
     jobs.emplace(id, job);
     if (job.told)
         tokens[job.token] = id;
     if (waiting.empty())
         last_taken = job.begun;
+    if (waiting.size() > 2 * jobs.size() + few) // those that left can wait for long
+        std::erase_if(waiting, [&](Id one) { return !jobs.contains(one); });
     waiting.push_back(id);
     if (idle != 0)
         to_work.notify_one();
@@ -309,6 +351,7 @@ void Resolver::Shared::submit(const Job& job)
 
 Resolver::Resolver(const Config& config) : shared_(std::make_shared<Shared>(config))
 {
+    user_access::prepare();
     try {
         Shared::start(shared_);
     } catch (...) {
@@ -376,6 +419,7 @@ Resolver::Counters Resolver::counters() const noexcept
     const std::lock_guard lock(shared_->mutex);
     Counters result = shared_->counters;
     result.threads = static_cast<unsigned>(shared_->workers.size());
+    result.waiting = shared_->waiting.size();
     return result;
 }
 

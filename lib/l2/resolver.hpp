@@ -13,11 +13,13 @@ namespace p2prdma::l2 {
 
 /// Brings pages, on threads of its own.
 ///
-/// A thread that waits for a page, such as of a userfaultfd that nobody answers, cannot be got out
-/// of there. So others are started, up to a bound, while some have been at it for long; what was
-/// not brought within the limit ends with ETIMEDOUT though its thread still waits; and the
-/// destructor waits for none: a thread that still waits then is left alone with what it needs, and
-/// ends when its page comes or the process ends.
+/// A page may come late, or never, such as of a userfaultfd that nobody answers. So other threads
+/// are started, up to a bound, while some have been at it for long. What was not brought within the
+/// limit ends with ETIMEDOUT, and its thread is got out of there, so that no number of such pages
+/// occupies all of them for longer; but where a program has put its own handlers of SIGSEGV and
+/// SIGBUS in place the kernel brings the pages, and a thread waits there as long as that takes. The
+/// destructor does not wait for those: such a thread is left alone with what it needs, and ends
+/// when its page comes or the process ends.
 ///
 /// Thread-safety: all calls by one thread at a time.
 class Resolver {
@@ -48,7 +50,8 @@ public:
 
     struct Counters {
         std::uint64_t resolved = 0, failed = 0, timed_out = 0, prefetches_dropped = 0;
-        unsigned threads = 0; ///< now, stuck ones included
+        unsigned threads = 0;    ///< now, stuck ones included
+        std::size_t waiting = 0; ///< now, with some that were forgotten
     };
     [[nodiscard]] Counters counters() const noexcept;
 
