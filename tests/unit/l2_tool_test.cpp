@@ -8,6 +8,7 @@
 #include "tools/p2prdma/l2_device.hpp"
 #include "tools/p2prdma/l2_frame_text.hpp"
 #include "tools/p2prdma/l2_service.hpp"
+#include "tools/p2prdma/l2_statistics.hpp"
 #include "tools/p2prdma/latency.hpp"
 #include "tools/p2prdma/output_file.hpp"
 #include "tools/p2prdma/patience.hpp"
@@ -161,6 +162,16 @@ TEST_CASE("l2 options: what cannot go together is refused")
     CHECK(code_of([&] { wants_l2(some, "card", "", ""); }) == "usage");
     CHECK(code_of([&] { wants_l2(some, "l2", "0", ""); }) == "usage");
     CHECK(code_of([&] { wants_l2(some, "l2", "", "efa_0"); }) == "usage");
+}
+
+TEST_CASE("l2 stat: the name of a peer does nothing to a terminal, and is valid JSON")
+{
+    l2::Peer peer;
+    peer.name = std::string("bob \x1b[2J\r\n\xff\x7f~") + '\0';
+    const auto json = to_json(peer);
+    CHECK(json["name"] == "bob \\x1b[2J\\x0d\\x0a\\xff\\x7f~\\x00");
+    CHECK_NOTHROW(json.dump());
+    CHECK(printable("right hand") == "right hand");
 }
 
 TEST_CASE("capture: a pcapng file of whole blocks")

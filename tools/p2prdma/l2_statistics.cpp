@@ -191,10 +191,24 @@ std::vector<Json> collect_l2_statistics(const std::string& interface, const L2Lo
     return all;
 }
 
+std::string printable(std::string_view name)
+{
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string text;
+    for (const char c : name) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c >= ' ' && c <= '~')
+            text += c;
+        else
+            text += {'\\', 'x', digits[byte / 16], digits[byte % 16]};
+    }
+    return text;
+}
+
 Json to_json(const l2::Peer& peer)
 {
     return {{"address", peer.address.to_string()},
-            {"name", peer.name},
+            {"name", printable(peer.name)},
             {"service", peer.service},
             {"frame_limit", peer.frame_limit},
             {"authenticated", peer.authenticated},

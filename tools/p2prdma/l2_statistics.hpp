@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -48,6 +49,9 @@ struct L2Look {
 /// in time are left out.
 std::vector<Json> collect_l2_statistics(const std::string& interface, const L2Look& look = {});
 
+/// A name that any station may have sent, as ASCII that does nothing to a terminal: other bytes are
+/// written \xNN.
+std::string printable(std::string_view name);
 /// A peer as a JSON object.
 Json to_json(const l2::Peer& peer);
 /// Who answers on the segment of a device, as a JSON array.
