@@ -11,8 +11,8 @@
 
 namespace p2prdma::l2 {
 
-/// Completions that wait to be polled. It never overruns: each has its room from when its request is
-/// posted until it is polled. Thread-safety: the engine's.
+/// Completions that wait to be polled. It never overruns: each has its room from when its request
+/// is posted until it is polled. Thread-safety: the engine's.
 class CompletionRing {
 public:
     explicit CompletionRing(std::uint32_t entries) : ring_(entries) {}
@@ -28,7 +28,8 @@ public:
     }
     void unclaim(std::uint32_t entries) noexcept { claimed_ -= entries; }
 
-    /// Whether a request may be posted; then its room is reserved, and used by push() or given back.
+    /// Whether a request may be posted; then its room is reserved, and used by push() or given
+    /// back.
     [[nodiscard]] bool has_room() const noexcept { return count_ + reserved_ < ring_.size(); }
     void reserve() noexcept { ++reserved_; }
     void give_back() noexcept { --reserved_; }

@@ -370,7 +370,8 @@ void Engine::look_at_port(Time now) noexcept
     });
 }
 
-/// A peer knows a connection by our address: those from the old one end, which it is told from there.
+/// A peer knows a connection by our address: those from the old one end, which it is told from
+/// there.
 void Engine::follow_address(Time now) noexcept
 {
     const auto address = context_.port.address();

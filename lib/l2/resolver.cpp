@@ -277,8 +277,8 @@ void Resolver::Shared::expire(Time at) noexcept
         finish(jobs.begin()->first, ETIMEDOUT);
 }
 
-/// Gets threads out of what nobody waits for any more, at the second look: who brings what is needed
-/// next is mostly done by then. Whether there are any.
+/// Gets threads out of what nobody waits for any more, at the second look: who brings what is
+/// needed next is mostly done by then. Whether there are any.
 bool Resolver::Shared::interrupt_late() noexcept
 {
     bool any = false;
@@ -304,8 +304,8 @@ Time Resolver::Shared::guard_until(Time at, bool any_late) const noexcept
     Time until = any_late ? at + config.stuck_after : Time::max();
     if (jobs.empty())
         return until;
-    until = std::min({until, at + config.fault_limit / 4,
-                      jobs.begin()->second.begun + config.fault_limit});
+    until = std::min(
+        {until, at + config.fault_limit / 4, jobs.begin()->second.begun + config.fault_limit});
     if (!waiting.empty() && workers.size() < config.max_threads)
         until = std::min(until, std::max(last_taken, at) + config.stuck_after);
     return until;

@@ -22,8 +22,8 @@
 namespace p2prdma::l2::user_access {
 namespace {
 
-/// A signal that was passed on to another handler. Whether that still runs is not known: it may have
-/// left by a leap of its own.
+/// A signal that was passed on to another handler. Whether that still runs is not known: it may
+/// have left by a leap of its own.
 struct Passing {
     int signal;
     const void* context;
@@ -110,8 +110,7 @@ Chain& chain_of(int signal) noexcept
 bool leads_back(const Passing& now) noexcept
 {
     const Passing& before = guard.passing;
-    return now.signal == before.signal && now.context == before.context &&
-           now.frame < before.frame;
+    return now.signal == before.signal && now.context == before.context && now.frame < before.frame;
 }
 
 /// To the handler that was there before. If that leads back here, as it was put on top of this one
@@ -250,8 +249,8 @@ template <bool watched = true, typename Access>
 
 using Transfer = decltype(&::process_vm_readv);
 
-/// By the kernel, as far as it goes now: nobody gets a thread out of there that waits for a page, so
-/// that what is absent counts as not accessible, and is brought by whoever can wait for it.
+/// By the kernel, as far as it goes now: nobody gets a thread out of there that waits for a page,
+/// so that what is absent counts as not accessible, and is brought by whoever can wait for it.
 std::size_t transfer(Transfer call, void* own, const void* user, std::size_t length) noexcept
 {
     const auto present = PageMap().present(user, length, Time());

@@ -242,8 +242,8 @@ TEST_CASE("Device: two that look for peers at once both find them")
     test::Veth veth;
     Host left(test::Veth::a, {}), right(test::Veth::b, {});
     const Listener one(right.device, service), other(right.device, service + 1);
-    auto found = std::async(std::launch::async,
-                            [&] { return left.device.discover(service, 400ms); });
+    auto found =
+        std::async(std::launch::async, [&] { return left.device.discover(service, 400ms); });
     std::this_thread::sleep_for(200ms);
     const auto later = left.device.discover(service + 1, 400ms);
     const auto before = found.get();

@@ -17,8 +17,8 @@ struct SmallQueue {
     std::uint32_t write(std::uint32_t count, bool signalled = true)
     {
         memories.from.length = 8;
-        auto request = write_of(std::span(&memories.from, 1),
-                                remote(memories.target, memories.target_key));
+        auto request =
+            write_of(std::span(&memories.from, 1), remote(memories.target, memories.target_key));
         request.signalled = signalled;
         std::uint32_t taken = 0;
         while (taken < count && pair.a.post(request) == std::errc())

@@ -118,7 +118,8 @@ TEST_CASE("R3.6: all idle queue pairs of a peer that restarts end within a keep-
     const auto is_over = [](const Connection* one) {
         return one->state() == ConnectionState::failed;
     };
-    CHECK(world.run([&] { return std::all_of(crowd.clients.begin(), crowd.clients.end(), is_over); },
-                    left.options_.keep_alive + 250ms));
+    CHECK(
+        world.run([&] { return std::all_of(crowd.clients.begin(), crowd.clients.end(), is_over); },
+                  left.options_.keep_alive + 250ms));
     CHECK(counter(right, Counter::no_link_sent) < 10); // one told it for all
 }

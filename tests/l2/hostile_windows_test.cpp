@@ -260,8 +260,8 @@ TEST_CASE("SendWindow: pages may take long one after the other")
         REQUIRE(window.next(now, true, 1000) == SendWindow::Next::fresh);
         (void)window.sent({}, 1000, now);
         for (int i = 0; i < 80; ++i, now += 50ms) {
-            REQUIRE(window.fault({.epoch = static_cast<std::uint8_t>(psn), .psn = psn,
-                                  .estimate = 100'000}, now));
+            REQUIRE(window.fault(
+                {.epoch = static_cast<std::uint8_t>(psn), .psn = psn, .estimate = 100'000}, now));
             (void)window.next(now, false, 0);
         }
         REQUIRE(window.acknowledged({.next = psn + 1}, nullptr, false, now));

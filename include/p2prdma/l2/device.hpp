@@ -52,8 +52,8 @@ struct DeviceOptions {
     std::vector<std::byte> secret = {};  ///< 32 bytes: peers and frames are authenticated
     bool trust_segment = false;          ///< peers without the secret may connect although the
                                          ///< interface is a port of a bridge (R3.7)
-    std::chrono::microseconds fault_limit{5'000'000}; ///< T_max: an access ends in error after that;
-                                                      ///< one at a peer's, an estimate later
+    std::chrono::microseconds fault_limit{5'000'000}; ///< T_max: an access ends in error after
+                                                      ///< that; one at a peer's, an estimate later
     std::uint32_t fault_buffer =
         256 * 1024; ///< bytes that a queue pair may hold while it waits (B)
     std::uint32_t buffer_limit = 64 * 1024 * 1024; ///< bytes that all may hold together (G)

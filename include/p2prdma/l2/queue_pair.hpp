@@ -34,9 +34,9 @@ public:
 
     /// Connects, and waits for the answer.
     /// \param private_data  at most max_private_data bytes, given to the listener
-    /// \throws Error  no answer until then; refused, with the peer's reason, or as it claims to have
-    ///                no secret or another one. The latter anybody could claim, so it is believed
-    ///                only if nothing else has come until then
+    /// \throws Error  no answer until then; refused, with the peer's reason, or as it says that it
+    ///                has no secret, or another one: that anybody could say, so it is believed only
+    ///                if nothing else has come until then
     static QueuePair connect(const ProtectionDomain& domain, const MacAddress& peer,
                              std::uint32_t service, const CompletionQueue& send_queue,
                              const CompletionQueue& receive_queue,
@@ -45,9 +45,9 @@ public:
                              std::span<const std::byte> private_data = {});
 
     /// Takes over one request, as a whole. no_buffer_space: the send queue is full, or the
-    /// completion queue of what was not polled; not_connected: the queue pair is in error or closed;
-    /// invalid_argument: the request is none. Never throws, never waits; allocates only while more
-    /// queue pairs are busy than ever before.
+    /// completion queue of what was not polled; not_connected: the queue pair is in error or
+    /// closed; invalid_argument: the request is none. Never throws, never waits; allocates only
+    /// while more queue pairs are busy than ever before.
     [[nodiscard]] std::errc post_send(const SendRequest& request) noexcept;
     /// Several, in order, with one look at the wire. \param taken  how many were
     [[nodiscard]] std::errc post_send(std::span<const SendRequest> requests,
