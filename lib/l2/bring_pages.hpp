@@ -11,7 +11,7 @@ namespace p2prdma::l2 {
 /// this needs is not in use, by madvise(MADV_POPULATE_READ or _WRITE). Takes as long as that takes,
 /// for ever if a userfaultfd does not answer; but a touch can be interrupted.
 /// \return 0; EINTR: by copy_watch::interrupt(); EFAULT: some are not mapped, not accessible so, or
-/// beyond the end of their file;
+///         beyond the end of their file;
 ///         EIO: they cannot be read, or there is no memory for them
 [[nodiscard]] int bring_pages(const void* address, std::size_t length, Pager::Need need) noexcept;
 

@@ -74,8 +74,8 @@ public:
     };
     /// Begins one, which counts until end_discovery(); nothing is sent yet.
     [[nodiscard]] Discovery& begin_discovery(std::uint32_t service);
-    void ask(const Discovery& discovery,
-             Time now) noexcept; ///< again and again: frames may be lost
+    /// To be done several times, as frames may be lost.
+    void ask(const Discovery& discovery, Time now) noexcept;
     std::vector<Peer> end_discovery(Discovery& discovery) noexcept;
 
 private:

@@ -224,7 +224,7 @@ void Resolver::Shared::work(Worker& self)
             lock.lock();
         }
         finish(id, error);
-        if (error == 0 && job.ahead != 0) {
+        if (error == 0 && job.ahead != 0 && !ending) {
             lock.unlock();
             bring_ahead(job);
             lock.lock();

@@ -18,8 +18,8 @@ namespace p2prdma::l2 {
 /// limit ends with ETIMEDOUT, and its thread is got out of there, so that no number of such pages
 /// occupies all of them for longer; but where a program has put its own handlers of SIGSEGV and
 /// SIGBUS in place the kernel brings the pages, and a thread waits there as long as that takes. The
-/// destructor waits for none: a thread that still waits then is left alone with what it needs, and
-/// ends when its page comes or the process ends.
+/// destructor does not wait for those: such a thread is left alone with what it needs, and ends
+/// when its page comes or the process ends.
 ///
 /// Thread-safety: all calls by one thread at a time.
 class Resolver {

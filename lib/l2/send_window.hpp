@@ -139,8 +139,8 @@ private:
     Time not_ready_until_{};   ///< 0: it is ready
     Time fault_since_ = never; ///< since then nothing was processed for want of a page
     Time fault_until_ = never;
-    Time silent_since_{};           ///< if timeouts_ is not 0
     Time paused_until_{};           ///< nothing is sent until then
+    Time silent_since_{};           ///< if timeouts_ is not 0
     Time told_all_at_ = never;      ///< the peer went on then, having told what it holds
     std::uint32_t peer_frames_ = 0; ///< that the peer can hold beyond a gap
     std::uint32_t careful_ = 0;     ///< frames until one need not reckon with gaps any more

@@ -349,10 +349,11 @@ TEST_CASE("R3.3: also of the first flight a lost tail is there after 1 ms, or fo
         auto& left = world.add({}, link);
         auto& right = world.add({}, link);
         Pair pair(world, left, right);
-        if (!of_initiator)
-            std::swap(pair.a.station, pair.b.station),
-                std::swap(pair.a.connection, pair.b.connection),
-                std::swap(pair.a.domain, pair.b.domain);
+        if (!of_initiator) {
+            std::swap(pair.a.station, pair.b.station);
+            std::swap(pair.a.connection, pair.b.connection);
+            std::swap(pair.a.domain, pair.b.domain);
+        }
         world.run_for(20ms);
         Memories memories(pair, 500); // of one frame, so that no other tells anything
         bool lost = false;

@@ -34,10 +34,9 @@ public:
 
     /// Connects, and waits for the answer.
     /// \param private_data  at most max_private_data bytes, given to the listener
-    /// \throws Error  no answer until then; refused, with the peer's reason, or as it claims to
-    /// have
-    ///                no secret or another one. The latter anybody could claim, so it is believed
-    ///                only if nothing else has come until then
+    /// \throws Error  no answer until then; refused, with the peer's reason, or as it says that it
+    ///                has no secret, or another one: that anybody could say, so it is believed only
+    ///                if nothing else has come until then
     static QueuePair connect(const ProtectionDomain& domain, const MacAddress& peer,
                              std::uint32_t service, const CompletionQueue& send_queue,
                              const CompletionQueue& receive_queue,
