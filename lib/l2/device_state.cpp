@@ -25,7 +25,8 @@ using namespace std::chrono_literals;
 
 constexpr unsigned looks_at_time = 8; ///< of so many idle ones, one looks at the clock
 constexpr Time attended_for = 2ms;    ///< after a poll or a wait
-constexpr Time longest_wait = 5ms;    ///< of one who waits, as others may take what he waits for
+constexpr Time longest_sleep = 10s;
+constexpr Time longest_wait = 5ms; ///< of one who waits, as others may take what he waits for
 
 /// Numbers and keys of two devices on one address would not be told apart: each would deny the
 /// connections of the other.
@@ -92,7 +93,6 @@ Device::State::State(std::string interface_, const DeviceOptions& options_)
       claim(claim_interface(interface, options)), port(open_port(interface, options)),
       pager(pager_config(options)), engine(*port, pager, options, random_number)
 {
-    alarm_.open();
     if (options.progress == Progress::caller)
         return;
     wake_.open();
@@ -158,17 +158,8 @@ void Device::State::kick() noexcept
 
 void Device::State::mind_timers() noexcept
 {
-    const auto due = engine.deadline();
-    if (sleepers_ == nullptr ? due < sleeps_until_ : due < sleepers_wake())
-        (sleepers_ == nullptr ? wake_ : alarm_).ring();
-}
-
-Time Device::State::sleepers_wake() const noexcept
-{
-    auto earliest = Time::max();
-    for (const auto* sleeper = sleepers_; sleeper != nullptr; sleeper = sleeper->next)
-        earliest = std::min(earliest, sleeper->until);
-    return earliest;
+    if (sleepers_ != 0)
+        alarm_.set(engine.deadline(), now());
 }
 
 void Device::State::leave_to_thread() noexcept
@@ -178,31 +169,32 @@ void Device::State::leave_to_thread() noexcept
         wake_.ring();
 }
 
-void Device::State::sleep(Lock& lock, Time until, int event, int alarm) noexcept
+// Another sleeper may set the alarm anew before this one has heard it, so that `until` has a limit
+// of its own; being far away, mostly, it costs nothing.
+void Device::State::sleep(Lock& lock, Time until, int event) noexcept
 {
-    const auto time = until_then(until);
-    std::array<pollfd, 4> fds = {
-        {{port->fd(), POLLIN, 0}, {pager.fd(), POLLIN, 0}, {event, POLLIN, 0}, {alarm, POLLIN, 0}}};
+    const auto time = now();
+    alarm_.set(engine.deadline(), time);
+    const auto limit = until_then(std::min(until, time + longest_sleep));
+    std::array<pollfd, 4> fds = {{{port->fd(), POLLIN, 0},
+                                  {alarm_.fd(), POLLIN, 0},
+                                  {pager.fd(), POLLIN, 0},
+                                  {event, POLLIN, 0}}};
+    ++sleepers_;
     lock.unlock();
-    ::ppoll(fds.data(), fds.size(), &time, nullptr);
+    ::ppoll(fds.data(), fds.size(), &limit, nullptr);
     lock.lock();
+    --sleepers_;
 }
 
 void Device::State::wait(Lock& lock, Time until, const Elsewhere& elsewhere) noexcept
 {
     const auto limit = elsewhere.event < 0 ? now() + longest_wait : until;
-    Sleeper sleeper{std::min({until, limit, engine.deadline()}), sleepers_};
-    sleepers_ = &sleeper;
     if (elsewhere.ring != nullptr)
         elsewhere.ring->arm(false);
-    sleep(lock, sleeper.until, elsewhere.event, alarm_.fd());
+    sleep(lock, std::min(until, limit), elsewhere.event);
     if (elsewhere.ring != nullptr)
         elsewhere.ring->disarm(); // what this thread finds now need not wake anybody
-    alarm_.clear();
-    auto** link = &sleepers_;
-    while (*link != &sleeper)
-        link = &(*link)->next;
-    *link = sleeper.next;
 }
 
 void Device::State::sleep_while_attended(Lock& lock) noexcept
@@ -220,7 +212,7 @@ void Device::State::run() noexcept
     while (!stop_) {
         wake_.clear();
         const bool polled = now() < attended_until_;
-        if (polled || sleepers_ != nullptr) {
+        if (polled || sleepers_ != 0) {
             if (!polled)
                 mind_timers(); // of those that came by polls which have ended
             sleep_while_attended(lock);
@@ -230,9 +222,7 @@ void Device::State::run() noexcept
             mutex.pass_on();
             continue;
         }
-        sleeps_until_ = engine.deadline();
-        sleep(lock, sleeps_until_, wake_.fd(), -1);
-        sleeps_until_ = Time::min();
+        sleep(lock, Time::max(), wake_.fd());
     }
 }
 

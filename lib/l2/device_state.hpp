@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #pragma once
 
+#include "lib/l2/alarm_clock.hpp"
 #include "lib/l2/device_mutex.hpp"
 #include "lib/l2/engine.hpp"
 #include "lib/l2/process_pager.hpp"
@@ -76,24 +77,16 @@ struct Device::State {
     Engine engine;
 
 private:
-    /// Somebody who sleeps in wait(), on his own stack.
-    struct Sleeper {
-        Time until;
-        Sleeper* next;
-    };
-
     void run() noexcept;
-    void sleep(Lock& lock, Time until, int event, int alarm) noexcept;
+    void sleep(Lock& lock, Time until, int event) noexcept;
     void wait(Lock& lock, Time until, const Elsewhere& elsewhere) noexcept;
     void sleep_while_attended(Lock& lock) noexcept;
-    [[nodiscard]] Time sleepers_wake() const noexcept;
 
-    UniqueFd epoll_;    ///< of watch(), from the first call on: it makes each frame dearer
-    UniqueEvent wake_;  ///< the thread
-    UniqueEvent alarm_; ///< those in wait()
-    Time sleeps_until_ = Time::min(); ///< the thread; min: it is awake
+    UniqueFd epoll_;   ///< of watch(), from the first call on: it makes each frame dearer
+    UniqueEvent wake_; ///< the thread
+    AlarmClock alarm_; ///< of the sleepers
     Time attended_until_ = Time::min();
-    Sleeper* sleepers_ = nullptr;
+    unsigned sleepers_ = 0; ///< that wake when there is work, of the thread and those in wait()
     unsigned idle_looks_ = 0;
     bool stop_ = false;
     std::thread thread_;
