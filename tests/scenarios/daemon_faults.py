@@ -2,11 +2,10 @@
 """What p2prdmad does when something goes away or hangs: itself, its clients, the card's machine,
 the card, the adapter. Whoever remains is told, keeps going, and nothing is left behind."""
 
+import re
 import time
 
 from card_client import *
-import re
-
 from p2plab import scenario
 
 MACHINES = ["one-switch/refcard", "one-switch/none,efas=0,card_of=a.card0"]
