@@ -42,7 +42,10 @@ void Flight::resend(std::uint32_t psn, const RoundTrip& round_trip, Time now) no
     again_ += !slot.again;
     slot.lost = false;
     slot.again = true;
-    slot.sent = now;
+    // As long as no round trip is known, what comes may well be of the first sending: a first sample
+    // that is too short would stay the least of all.
+    if (round_trip.known())
+        slot.sent = now;
     slot.order = ++order_;
 }
 

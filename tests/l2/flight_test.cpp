@@ -78,6 +78,16 @@ TEST_CASE("Flight: a frame thought lost too early makes it more patient")
     CHECK(sent.hold({1, 2, 3, 4, 5, 6, 7}, microseconds(107)) == 1);
 }
 
+TEST_CASE("Flight: the first round trip of all is rather too long than too short")
+{
+    Flight flight(0);
+    const RoundTrip unknown;
+    REQUIRE(flight.reserve());
+    const auto psn = flight.push({}, Time::zero());
+    flight.resend(psn, unknown, microseconds(1000));
+    CHECK(flight.advance(1, unknown, microseconds(1010)).sample == microseconds(1010));
+}
+
 TEST_CASE("Flight: a lost retransmission is lost again when later frames arrive")
 {
     Sent sent(12);
