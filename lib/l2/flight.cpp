@@ -42,8 +42,8 @@ void Flight::resend(std::uint32_t psn, const RoundTrip& round_trip, Time now) no
     again_ += !slot.again;
     slot.lost = false;
     slot.again = true;
-    // As long as no round trip is known, what comes may well be of the first sending: a first sample
-    // that is too short would stay the least of all.
+    // As long as no round trip is known, what comes may well be of the first sending: a first
+    // sample that is too short would stay the least of all.
     if (round_trip.known())
         slot.sent = now;
     slot.order = ++order_;
