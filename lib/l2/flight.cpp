@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "lib/l2/flight.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
+#include <chrono>
 
 namespace p2prdma::l2 {
 
@@ -24,6 +26,14 @@ constexpr std::uint8_t most_quarters = 4;
     return static_cast<std::int32_t>(to - from);
 }
 
+/// Up to some minutes.
+[[nodiscard]] std::uint32_t microseconds(Time time) noexcept
+{
+    constexpr std::int64_t most = 1U << 28U;
+    const auto count = std::chrono::duration_cast<std::chrono::microseconds>(time).count();
+    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(count, 1, most));
+}
+
 } // namespace
 
 std::uint32_t Flight::push(FrameCookie cookie, Time now) noexcept
@@ -34,10 +44,13 @@ std::uint32_t Flight::push(FrameCookie cookie, Time now) noexcept
     return psn;
 }
 
-void Flight::resend(std::uint32_t psn, const RoundTrip& round_trip, Time now) noexcept
+void Flight::resend(std::uint32_t psn, bool is_guess, const RoundTrip& round_trip,
+                    Time now) noexcept
 {
     auto& slot = slots_[psn];
-    slot.ambiguous = now - slot.sent < 2 * round_trip.smoothed();
+    slot.guessed =
+        is_guess && round_trip.known() ? slot.guessed + microseconds(now - slot.sent) : 0;
+    slot.ambiguous = slot.guessed != 0 || now - slot.sent < 2 * round_trip.smoothed();
     lost_ -= slot.lost;
     again_ += !slot.again;
     slot.lost = false;
@@ -54,8 +67,10 @@ Flight::Delivery Flight::advance(std::uint32_t frames, const RoundTrip& round_tr
 {
     Delivery delivery;
     const auto& newest = slots_[first_ + frames - 1];
-    if (!newest.ambiguous && !newest.held)
-        delivery.sample = now - newest.sent;
+    if (!newest.held && (!newest.ambiguous || newest.guessed != 0)) {
+        delivery.sample = now - newest.sent + std::chrono::microseconds(newest.guessed);
+        delivery.is_bound = newest.ambiguous;
+    }
     if ((held_ | lost_ | again_) == 0) {
         delivery.frames = frames;
         arrived(newest, now);

@@ -29,6 +29,7 @@ public:
     struct Delivery {
         std::uint32_t frames = 0; ///< that arrived, by this for the first time
         Time sample{};            ///< round trip of the newest of them; 0: none that says it
+        bool is_bound = false;    ///< the sample is rather too long: of which sending is not known
     };
     /// How far beyond the first frame a selective acknowledgement reaches.
     static constexpr std::uint32_t horizon = wire::sack_bits + 1;
@@ -56,7 +57,8 @@ public:
     [[nodiscard]] bool reserve() noexcept { return slots_.reserve(first_, count_ + 1); }
     /// After reserve(): the new frame's psn.
     std::uint32_t push(FrameCookie cookie, Time now) noexcept;
-    void resend(std::uint32_t psn, const RoundTrip& round_trip, Time now) noexcept;
+    /// \param is_guess  nothing but a timer says that it is lost
+    void resend(std::uint32_t psn, bool is_guess, const RoundTrip& round_trip, Time now) noexcept;
 
     /// The first `frames` are acknowledged.
     Delivery advance(std::uint32_t frames, const RoundTrip& round_trip, Time now) noexcept;
@@ -89,9 +91,10 @@ private:
     struct Slot {
         FrameCookie cookie;
         Time sent{};
-        std::uint32_t order = 0; ///< of its last sending, among all sendings
+        std::uint32_t order = 0;   ///< of its last sending, among all sendings
+        std::uint32_t guessed = 0; ///< microseconds from a sending to the last, which was a guess
         bool again = false;
-        bool ambiguous = false; ///< sent again so soon that the one before may still arrive
+        bool ambiguous = false; ///< sent again although the one before may still arrive
         bool held = false;
         bool lost = false;
     };

@@ -73,6 +73,7 @@ std::optional<SendWindow::Next> SendWindow::next_in_trouble(Time now, bool have_
     find_losses(now);
     if (flight_.lost() == 0 || flight_.in_network() >= window())
         return std::nullopt;
+    guess_ = false;
     again_psn_ = flight_.first_lost();
     return Next::again;
 }
@@ -127,6 +128,7 @@ SendWindow::Next SendWindow::loss_timer(Time now) noexcept
         return time_out(now);
     tail_probed_ = true;
     ++counters_.tail_probes;
+    guess_ = true;
     again_psn_ = flight_.last_missing();
     restart_timer(now);
     return Next::again;
@@ -148,6 +150,7 @@ SendWindow::Next SendWindow::time_out(Time now) noexcept
     congestion_.timed_out();
     if (flight_.holds_first())
         flight_.forget_held();
+    guess_ = true;
     again_psn_ = flight_.first();
     restart_timer(now);
     return Next::again;
@@ -169,7 +172,7 @@ std::uint32_t SendWindow::sent(Cookie cookie, std::uint32_t bytes, Time now) noe
 
 SendWindow::Again SendWindow::frame_again(Time now) noexcept
 {
-    flight_.resend(again_psn_, round_trip_, now);
+    flight_.resend(again_psn_, guess_, round_trip_, now);
     ++counters_.again;
     restart_timer(now);
     ask_ = true;
@@ -202,8 +205,14 @@ bool SendWindow::acknowledged(const wire::Ack& ack, const wire::Sack* sack, bool
         delivery = advance(static_cast<std::uint32_t>(ahead), now);
     if (sack != nullptr)
         delivery = hold(delivery, *sack, now);
-    if (delivery.sample != Time::zero())
+    if (delivery.is_bound) {
+        // A path that has become slower is learnt little by little; a loss looks the same.
+        round_trip_.sample(std::min(delivery.sample, round_trip_.smoothed() + config_.min_timeout),
+                           now);
+        delivery.sample = Time::zero();
+    } else if (delivery.sample != Time::zero()) {
         round_trip_.sample(delivery.sample, now);
+    }
     if (delivery.frames != 0) {
         timeouts_ = 0;
         tail_probed_ = false;

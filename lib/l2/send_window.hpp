@@ -150,6 +150,7 @@ private:
     std::uint8_t not_readies_ = 0;
     Failure failure_ = Failure::none;
     bool tail_probed_ = false;   ///< since there was progress
+    bool guess_ = false;         ///< a timer alone is why a frame is to be sent again
     bool testing_ready_ = false; ///< one frame only, to see whether the peer is ready
     bool ask_ = false;
     bool congested_ = false;

@@ -70,7 +70,7 @@ TEST_CASE("Flight: a frame thought lost too early makes it more patient")
 {
     Sent sent(40);
     CHECK(sent.hold({1, 2, 3, 4}, microseconds(101)) == 1);
-    sent.flight.resend(0xfffff0, sent.round_trip, microseconds(101));
+    sent.flight.resend(0xfffff0, false, sent.round_trip, microseconds(101));
     // The first sending has come after all: the second cannot have, in 4 us.
     (void)sent.flight.advance(5, sent.round_trip, microseconds(105));
     CHECK(sent.flight.in_network() == 35);
@@ -84,15 +84,25 @@ TEST_CASE("Flight: the first round trip of all is rather too long than too short
     const RoundTrip unknown;
     REQUIRE(flight.reserve());
     const auto psn = flight.push({}, Time::zero());
-    flight.resend(psn, unknown, microseconds(1000));
+    flight.resend(psn, true, unknown, microseconds(1000));
     CHECK(flight.advance(1, unknown, microseconds(1010)).sample == microseconds(1010));
+}
+
+TEST_CASE("Flight: a frame that a timer sent again gives a bound, and no sample that is too short")
+{
+    Sent sent(1);
+    sent.flight.resend(0xfffff0, true, sent.round_trip, microseconds(500));
+    sent.flight.resend(0xfffff0, true, sent.round_trip, microseconds(1500));
+    const auto delivery = sent.flight.advance(1, sent.round_trip, microseconds(1510));
+    CHECK(delivery.is_bound);
+    CHECK(delivery.sample == microseconds(1510));
 }
 
 TEST_CASE("Flight: a lost retransmission is lost again when later frames arrive")
 {
     Sent sent(12);
     CHECK(sent.hold({1, 2, 3, 4}, microseconds(101)) == 1);
-    sent.flight.resend(0xfffff0, sent.round_trip, microseconds(101));
+    sent.flight.resend(0xfffff0, false, sent.round_trip, microseconds(101));
     for (std::uint32_t i = 12; i < 20; ++i) {
         REQUIRE(sent.flight.reserve());
         sent.flight.push({i, 0}, microseconds(102));
@@ -120,7 +130,7 @@ TEST_CASE("Flight: what may be of the first sending does not make the others lat
     for (int i = 0; i < 100; ++i)
         uneven.sample(microseconds(100), Time::zero());
     CHECK(sent.hold({1, 2, 3, 4}, microseconds(101)) == 1);
-    sent.flight.resend(0xfffff0, uneven, microseconds(101));
+    sent.flight.resend(0xfffff0, false, uneven, microseconds(101));
     (void)sent.flight.advance(5, uneven, microseconds(120));
     CHECK(sent.flight.find_losses(uneven, true, microseconds(121)) == 0);
 }

@@ -302,3 +302,25 @@ TEST_CASE("R7.3: exactly once in order without deadlock in 1000000 seeds", "[.lo
     for (std::uint64_t seed = 1; seed <= 1'000'000; ++seed)
         check_pair(seed);
 }
+
+TEST_CASE("SendWindow: a path that becomes slower than its timers is learnt all the same")
+{
+    SendWindow window({});
+    Time now{};
+    std::uint64_t again_before = 0;
+    for (unsigned round = 0; round < 200; ++round) {
+        const Time path = round < 20 ? Time(microseconds(50)) : Time(milliseconds(5));
+        if (window.next(now, true, 64) != SendWindow::Next::fresh) { // a yield
+            now = window.deadline();
+            REQUIRE(window.next(now, true, 64) == SendWindow::Next::fresh);
+        }
+        const auto psn = window.sent({}, 64, now);
+        again_before = window.counters().again;
+        for (const auto comes = now + path; now < comes; now = std::min(window.deadline(), comes))
+            if (window.next(now, false, 0) == SendWindow::Next::again)
+                (void)window.frame_again(now);
+        REQUIRE(window.acknowledged({.next = wire::next_psn(psn)}, nullptr, false, now));
+    }
+    CHECK(window.counters().again == again_before); // in the last round none
+    CHECK(window.smoothed_round_trip() >= milliseconds(2));
+}
