@@ -42,10 +42,12 @@ def doorbells(lab):
     at = base + 0x1000 * pages[2]
     before, = devmem(card, APERTURE, f"r32 0 {at + 0xff0}")
     owner("poke d2 0 0x1234")
-    owner("poke d2 0xfe8 0x5678")
+    owner("poke d2 0x7f8 0x5678")
+    owner("poke d2 0xfe8 0x9abc")
     lab.is_equal((devmem(card, APERTURE, f"r32 0 {at + 0xff0} r64 0 {at + 0xff8}"),
-                  rung_pages(card)), ([before + 2, 0x5678], 1 << pages[2]),
-                 "a write to a mapped page rings the card, once each, and no other page")
+                  rung_pages(card)), ([before + 3, 0x5678], 1 << pages[2]),
+                 "a write to a mapped page rings the card, once each, and no other page; one to its "
+                 "upper half leaves the last value")
     owner("close d2")
     lab.is_equal(owner("doorbell d2 card0"), pages[2], "a page that was closed is given out again")
 
