@@ -7,8 +7,8 @@
 namespace p2prdma::l2 {
 
 /// A descriptor for those who sleep in poll(), readable when a time has come. Unlike a time limit
-/// of each sleep it stays set from one to the next, which saves setting the processor's timer,
-/// twice a sleep: most of the cost, in a virtual machine. It may ring too early, never too late.
+/// of each sleep it stays set from one to the next, and who brings a time nearer sets it for all.
+/// It may ring too early, never too late.
 ///
 /// Thread-safety: the device's lock.
 class AlarmClock {

@@ -10,6 +10,7 @@
 #include <new>
 
 namespace p2prdma::l2 {
+
 Outbox::Outbox(Port& port, Counters& counters, const DeviceOptions& options)
     : port_(port), counters_(counters), ether_type_(options.ether_type), vlan_(options.vlan),
       source_(port.address()), slots_(port.batch()), frames_(port.batch())

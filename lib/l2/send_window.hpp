@@ -53,7 +53,7 @@ public:
 
     explicit SendWindow(const Config& config) noexcept;
 
-    /// At least a round trip, before there is a sample.
+    /// No round trip is longer, as far as is known before there is a sample.
     void set_round_trip_bound(Time bound) noexcept { round_trip_bound_ = bound; }
 
     /// What may be sent at `now`. `have_fresh`: the caller has a new frame of `bytes`.
@@ -136,7 +136,6 @@ private:
     PeerFault fault_;
     Counters counters_;
     Time timer_at_ = never;    ///< something must have been heard by then; idle: memory is freed
-    Time not_ready_until_{};   ///< 0: it is ready
     Time fault_since_ = never; ///< since then nothing was processed for want of a page
     Time fault_until_ = never;
     Time paused_until_{};           ///< nothing is sent until then
