@@ -34,7 +34,9 @@ public:
     [[nodiscard]] Time delivered(std::uint32_t frames, Time sample, const RoundTrip& path,
                                  Time now) noexcept;
     void lost(std::uint32_t frames) noexcept { lost_ += frames; }
-    void timed_out() noexcept;
+    /// Once more nothing was heard for long. (The first time tells nothing: what is acknowledged
+    /// next shows whether frames were lost, or only late.)
+    void timed_out_again() noexcept;
     /// The window was what kept a frame from being sent.
     void limited() noexcept { limited_ = true; }
 
@@ -44,14 +46,16 @@ private:
     void steer(Time round_trip, const RoundTrip& path, Time now) noexcept;
     void begin_round(Time now) noexcept;
     [[nodiscard]] bool is_turn_to_yield(Time sample, const RoundTrip& path, Time now) noexcept;
-    [[nodiscard]] Time yield(Time round_trip, Time now) noexcept;
-    [[nodiscard]] Time end_yield(Time now) noexcept;
+    [[nodiscard]] Time yield(const RoundTrip& path, Time now) noexcept;
+    [[nodiscard]] Time end_yield(const RoundTrip& path, Time now) noexcept;
+    [[nodiscard]] bool are_hosts_slow(const RoundTrip& path) const noexcept;
+    [[nodiscard]] bool is_long(const RoundTrip& path) const noexcept;
     void remember_loss() noexcept;
     [[nodiscard]] bool heavy_loss(Time delay, Time least) const noexcept;
     /// How much longer than the least a round trip may be.
-    [[nodiscard]] Time allowance(Time variation) const noexcept;
+    [[nodiscard]] Time allowance(const RoundTrip& path) const noexcept;
     void shrink(float factor) noexcept;
-    void grow(bool is_path_empty) noexcept;
+    void grow(bool is_path_empty, float round_trips) noexcept;
 
     float limit_;
     float scale_; ///< a frame in frames of 1514 bytes
@@ -72,6 +76,7 @@ private:
     Time yield_at_{};         ///< next
     Time alone_from_{};       ///< yielding: what is sent from then on sees the empty path
     Time yield_ends_{};
+    unsigned yields_ = 0; ///< up to what tells of slow hosts
     bool yielding_ = false;
     bool limited_ = false;
     bool starting_ = true;

@@ -48,35 +48,40 @@ void Flight::resend(std::uint32_t psn, bool is_guess, const RoundTrip& round_tri
                     Time now) noexcept
 {
     auto& slot = slots_[psn];
+    // As long as no round trip is known, what comes may well be of an earlier sending: a first
+    // sample that is too short would stay the least of all.
     slot.guessed =
-        is_guess && round_trip.known() ? slot.guessed + microseconds(now - slot.sent) : 0;
+        is_guess || !round_trip.known() ? slot.guessed + microseconds(now - slot.sent) : 0;
     slot.ambiguous = slot.guessed != 0 || now - slot.sent < 2 * round_trip.smoothed();
     lost_ -= slot.lost;
     again_ += !slot.again;
     slot.lost = false;
     slot.again = true;
-    // As long as no round trip is known, what comes may well be of the first sending: a first
-    // sample that is too short would stay the least of all.
-    if (round_trip.known())
-        slot.sent = now;
+    slot.sent = now;
     slot.order = ++order_;
 }
 
+/// The sample is of the newest frame, if none of the others was sent after it: it waited for that.
 Flight::Delivery Flight::advance(std::uint32_t frames, const RoundTrip& round_trip,
                                  Time now) noexcept
 {
     Delivery delivery;
     const auto& newest = slots_[first_ + frames - 1];
-    if (!newest.held && (!newest.ambiguous || newest.guessed != 0)) {
-        delivery.sample = now - newest.sent + std::chrono::microseconds(newest.guessed);
-        delivery.is_bound = newest.ambiguous;
-    }
+    bool has_waited = newest.held;
     if ((held_ | lost_ | again_) == 0) {
         delivery.frames = frames;
         arrived(newest, now);
     } else {
-        for (std::uint32_t i = 0; i < frames; ++i)
-            settle(slots_[first_ + i], round_trip, now, delivery);
+        for (std::uint32_t i = 0; i < frames; ++i) {
+            auto& slot = slots_[first_ + i];
+            has_waited |= sendings_between(newest.order, slot.order) > 0 && !slot.held;
+            settle(slot, round_trip, now, delivery);
+        }
+    }
+    if (!has_waited && (!newest.ambiguous || newest.guessed != 0)) {
+        delivery.since = now - newest.sent;
+        delivery.sample = delivery.since + std::chrono::microseconds(newest.guessed);
+        delivery.is_bound = newest.ambiguous;
     }
     first_ = wire::next_psn(first_, frames);
     count_ -= frames;
@@ -130,7 +135,7 @@ Flight::Delivery Flight::hold(const wire::Sack& sack, const RoundTrip& round_tri
                 continue;
             if (!slot.ambiguous && sendings_between(newest, slot.order) > 0) {
                 newest = slot.order;
-                delivery.sample = now - slot.sent;
+                delivery.sample = delivery.since = now - slot.sent;
             }
             came(slot, round_trip, now);
             slot.held = true;

@@ -29,6 +29,7 @@ public:
     struct Delivery {
         std::uint32_t frames = 0; ///< that arrived, by this for the first time
         Time sample{};            ///< round trip of the newest of them; 0: none that says it
+        Time since{};             ///< the last sending of that frame: less, if is_bound
         bool is_bound = false;    ///< the sample is rather too long: of which sending is not known
     };
     /// How far beyond the first frame a selective acknowledgement reaches.

@@ -12,6 +12,8 @@ constexpr Time least_lifetime = std::chrono::seconds(5);
 void RoundTrip::sample(Time round_trip, Time now) noexcept
 {
     round_trip = std::max(round_trip, Time(1));
+    if (is_guess_)
+        *this = {};
     remember_least(round_trip, now);
     if (!known()) {
         smoothed_ = round_trip;
@@ -21,6 +23,19 @@ void RoundTrip::sample(Time round_trip, Time now) noexcept
     const auto error = round_trip - smoothed_;
     variation_ += (std::chrono::abs(error) - variation_) / 4;
     smoothed_ = std::max(smoothed_ + error / 8, Time(1));
+}
+
+/// A path that has become slower is learnt little by little; a loss looks the same.
+void RoundTrip::bound(Time since, Time at_most, Time step, Time now) noexcept
+{
+    if (known() && !is_guess_) {
+        sample(std::min(at_most, smoothed_ + step), now);
+        return;
+    }
+    // Some losses in a row, and the first guess would be far too long.
+    const auto guess = known() ? std::max(since, smoothed_ / 2) : at_most;
+    sample(guess, now);
+    is_guess_ = true;
 }
 
 void RoundTrip::remember_least(Time round_trip, Time now) noexcept

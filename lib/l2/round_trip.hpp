@@ -14,6 +14,10 @@ namespace p2prdma::l2 {
 class RoundTrip {
 public:
     void sample(Time round_trip, Time now) noexcept;
+    /// What a frame that was sent more than once tells: it was acknowledged so long `since` its
+    /// last sending, and at most so long after that which was acknowledged. Before the first sample
+    /// that is all there is to go by; later, it lets the estimate grow by `step` at most.
+    void bound(Time since, Time at_most, Time step, Time now) noexcept;
 
     [[nodiscard]] bool known() const noexcept { return smoothed_ != Time::zero(); }
     [[nodiscard]] Time smoothed() const noexcept { return smoothed_; }   ///< 0: unknown
@@ -33,6 +37,7 @@ private:
     Time least_{};
     Time least_before_{};
     Time least_since_{};
+    bool is_guess_ = false; ///< there was no sample
 };
 
 } // namespace p2prdma::l2

@@ -147,7 +147,8 @@ SendWindow::Next SendWindow::time_out(Time now) noexcept
     timeouts_ = static_cast<std::uint8_t>(std::min(timeouts_ + 1, 255));
     ++counters_.timeouts;
     tail_probed_ = true;
-    congestion_.timed_out();
+    if (timeouts_ > 1)
+        congestion_.timed_out_again();
     if (flight_.holds_first())
         flight_.forget_held();
     guess_ = true;
@@ -205,10 +206,8 @@ bool SendWindow::acknowledged(const wire::Ack& ack, const wire::Sack* sack, bool
         delivery = advance(static_cast<std::uint32_t>(ahead), now);
     if (sack != nullptr)
         delivery = hold(delivery, *sack, now);
-    if (delivery.is_bound) {
-        // A path that has become slower is learnt little by little; a loss looks the same.
-        round_trip_.sample(std::min(delivery.sample, round_trip_.smoothed() + config_.min_timeout),
-                           now);
+    if (delivery.is_bound || is_of_pause(delivery.sample, now)) {
+        round_trip_.bound(delivery.since, delivery.sample, config_.min_timeout, now);
         delivery.sample = Time::zero();
     } else if (delivery.sample != Time::zero()) {
         round_trip_.sample(delivery.sample, now);
@@ -220,10 +219,16 @@ bool SendWindow::acknowledged(const wire::Ack& ack, const wire::Sack* sack, bool
         const auto pause =
             congestion_.delivered(delivery.frames, delivery.sample, round_trip_, now);
         if (now < pause)
-            paused_until_ = std::max(paused_until_, pause);
+            paused_until_ = resumed_at_ = std::max(paused_until_, pause);
     }
     watch_gaps(congested, delivery.frames, now);
     return true;
+}
+
+/// If an acknowledgement is lost before a pause, the next one comes after it.
+bool SendWindow::is_of_pause(Time sample, Time now) const noexcept
+{
+    return now >= resumed_at_ && now - sample < resumed_at_;
 }
 
 bool SendWindow::is_possible(std::int32_t ahead, const wire::Sack* sack) const noexcept
@@ -252,8 +257,11 @@ Flight::Delivery SendWindow::hold(Flight::Delivery before, const wire::Sack& sac
     auto delivery = flight_.hold(sack, round_trip_, now);
     lost(flight_.find_losses(round_trip_, true, now));
     delivery.frames += before.frames;
-    if (delivery.sample == Time::zero())
+    if (delivery.sample == Time::zero()) {
         delivery.sample = before.sample;
+        delivery.since = before.since;
+        delivery.is_bound = before.is_bound;
+    }
     return delivery;
 }
 

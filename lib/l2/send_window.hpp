@@ -108,6 +108,7 @@ public:
 private:
     static constexpr Time never = Time::max();
 
+    [[nodiscard]] bool is_of_pause(Time sample, Time now) const noexcept;
     [[nodiscard]] bool is_possible(std::int32_t ahead, const wire::Sack* sack) const noexcept;
     [[nodiscard]] bool is_in_trouble() const noexcept;
     [[nodiscard]] std::uint32_t window() const noexcept;
@@ -139,6 +140,7 @@ private:
     Time fault_since_ = never; ///< since then nothing was processed for want of a page
     Time fault_until_ = never;
     Time paused_until_{};           ///< nothing is sent until then
+    Time resumed_at_{};             ///< the last pause for the sake of the network ended then
     Time silent_since_{};           ///< if timeouts_ is not 0
     Time told_all_at_ = never;      ///< the peer went on then, having told what it holds
     std::uint32_t peer_frames_ = 0; ///< that the peer can hold beyond a gap

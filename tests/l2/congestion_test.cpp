@@ -266,6 +266,35 @@ TEST_CASE("Congestion: grows only if it was what limited, and shrinks when nothi
               Time::zero());
     }
     CHECK(congestion.window() == first);
-    congestion.timed_out();
+    congestion.timed_out_again();
     CHECK(congestion.window() == first / 2);
+}
+
+namespace {
+
+/// Sends as many frames as it may.
+std::uint32_t send_window(SendWindow& send, Time now)
+{
+    std::uint32_t sent = 0;
+    for (; send.next(now, true, frame_bytes) == SendWindow::Next::fresh; ++sent)
+        (void)send.sent({}, frame_bytes, now);
+    return sent;
+}
+
+} // namespace
+
+TEST_CASE("Congestion: one timeout tells nothing, a second one shrinks the window")
+{
+    for (const auto timeouts : {0U, 1U, 2U}) {
+        SendWindow send({});
+        Time now = milliseconds(1);
+        const auto first = send_window(send, now);
+        while (send.counters().timeouts < timeouts) {
+            now = send.deadline();
+            if (send.next(now, true, frame_bytes) == SendWindow::Next::again)
+                (void)send.frame_again(now);
+        }
+        REQUIRE(send.acknowledged({.next = send.next_psn()}, nullptr, false, now));
+        CHECK(send_window(send, now) == (timeouts < 2 ? first : first / 2));
+    }
 }

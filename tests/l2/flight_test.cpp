@@ -85,7 +85,10 @@ TEST_CASE("Flight: the first round trip of all is rather too long than too short
     REQUIRE(flight.reserve());
     const auto psn = flight.push({}, Time::zero());
     flight.resend(psn, true, unknown, microseconds(1000));
-    CHECK(flight.advance(1, unknown, microseconds(1010)).sample == microseconds(1010));
+    const auto delivery = flight.advance(1, unknown, microseconds(1010));
+    CHECK(delivery.sample == microseconds(1010));
+    CHECK(delivery.since == microseconds(10));
+    CHECK(delivery.is_bound);
 }
 
 TEST_CASE("Flight: a frame that a timer sent again gives a bound, and no sample that is too short")
@@ -96,6 +99,15 @@ TEST_CASE("Flight: a frame that a timer sent again gives a bound, and no sample 
     const auto delivery = sent.flight.advance(1, sent.round_trip, microseconds(1510));
     CHECK(delivery.is_bound);
     CHECK(delivery.sample == microseconds(1510));
+}
+
+TEST_CASE("Flight: a frame that waited for one sent again gives no round trip")
+{
+    Sent sent(20);
+    CHECK(sent.hold({4, 5, 6, 7, 8}, microseconds(110)) > 0);
+    sent.flight.resend(0xfffff0, false, sent.round_trip, microseconds(310));
+    // What the peer held of the others was not told; it has waited for the first.
+    CHECK(sent.flight.advance(20, sent.round_trip, microseconds(410)).sample == Time::zero());
 }
 
 TEST_CASE("Flight: a lost retransmission is lost again when later frames arrive")

@@ -42,3 +42,22 @@ TEST_CASE("RoundTrip: a sample of zero counts as known")
     round_trip.sample(Time::zero(), Time::zero());
     CHECK(round_trip.known());
 }
+
+TEST_CASE("RoundTrip: until there is a sample, a frame sent twice tells what to go by")
+{
+    RoundTrip round_trip;
+    const auto bound = [&](Time since, Time at_most) {
+        round_trip.bound(since, at_most, microseconds(1000), seconds(1));
+    };
+    bound(microseconds(40), microseconds(50'000));
+    CHECK(round_trip.smoothed() == microseconds(50'000));
+    bound(microseconds(40), microseconds(100'000));
+    CHECK(round_trip.smoothed() == microseconds(25'000)); // rather not so long
+    bound(microseconds(30'000), microseconds(100'000));
+    CHECK(round_trip.smoothed() == microseconds(30'000)); // but not less than it was for certain
+    round_trip.sample(microseconds(60), seconds(1));
+    CHECK(round_trip.smoothed() == microseconds(60));
+    CHECK(round_trip.least() == microseconds(60));
+    bound(microseconds(40), microseconds(50'000));
+    CHECK(round_trip.smoothed() == microseconds(60 + 1000 / 8));
+}
