@@ -332,8 +332,10 @@ void Connection::take_acknowledgement(const wire::Frame& frame, Time now) noexce
     requester_.set_credits(frame.header.credits);
     requester_.acknowledged(sending_->unacknowledged());
     responder_.acknowledged(sending_->unacknowledged());
-    if (again_ && wire::psn_distance(again_->psn, sending_->unacknowledged()) > 0)
+    if (again_ && wire::psn_distance(again_->psn, sending_->unacknowledged()) > 0) {
         again_.reset();
+        forget(gathering_); // it was for that frame
+    }
 }
 
 void Connection::take_nak(const wire::Frame& frame, Time now) noexcept

@@ -142,6 +142,7 @@ private:
                         Time now) noexcept;
     void end_placing(int error, Time now) noexcept;
     void end_gathering(int error, Time now) noexcept;
+    [[nodiscard]] bool may_have_arrived(Time now) noexcept;
     void cannot_gather(SendWindow::Cookie cookie, wire::Syndrome syndrome, Status local,
                        Time now) noexcept;
     void check_faults(Time now) noexcept;

@@ -7,6 +7,11 @@
 
 namespace p2prdma::l2 {
 
+namespace {
+/// How long an acknowledgement may take until an answer counts as lost whose memory is gone.
+constexpr Time unread_patience = std::chrono::milliseconds(100);
+} // namespace
+
 std::uint64_t Connection::new_token() noexcept
 {
     return std::uint64_t{names_.number} << 32 | ++tokens_;
@@ -86,12 +91,29 @@ void Connection::end_gathering(int error, Time now) noexcept
         cannot_gather(gathering_.cookie, wire::Syndrome::fault, Status::local_fault, now);
 }
 
+/// Whether the peer may have a frame that is to be sent again, and its acknowledgement may be on
+/// its way: who has got the answer to his read may free the memory it was read from.
+bool Connection::may_have_arrived(Time now) noexcept
+{
+    if (!again_)
+        return false;
+    if (gathering_.since == Time::max() || gathering_.psn != again_->psn)
+        gathering_.since = now;
+    gathering_.psn = again_->psn;
+    return now - gathering_.since < unread_patience;
+}
+
 /// The frame's memory cannot be read, ever. \param local  how a request of this end's own ends
 void Connection::cannot_gather(SendWindow::Cookie cookie, wire::Syndrome syndrome, Status local,
                                Time now) noexcept
 {
     if ((cookie.request & Responder::cookie_bit) == 0) {
         fail_here(cookie.request, local, now);
+        return;
+    }
+    if (may_have_arrived(now)) {
+        again_.reset();
+        send_probe(now);
         return;
     }
     refuse_at(responder_.request_psn(cookie), syndrome, now);

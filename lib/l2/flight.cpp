@@ -177,10 +177,10 @@ void Flight::lose(Slot& slot, std::uint32_t psn) noexcept
     ++lost_;
 }
 
-void Flight::lose_missing(Time when) noexcept
+void Flight::lose_missing(std::uint32_t end, Time when) noexcept
 {
-    for (std::uint32_t i = 0; i < in_sight(); ++i) {
-        const auto psn = wire::next_psn(first_, i);
+    for (auto psn = first_; contains(psn) && wire::psn_distance(psn, end) > 0;
+         psn = wire::next_psn(psn)) {
         auto& slot = slots_[psn];
         if (!slot.held && !slot.lost && slot.sent < when)
             lose(slot, psn);

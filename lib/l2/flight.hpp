@@ -70,8 +70,9 @@ public:
     std::uint32_t find_losses(const RoundTrip& round_trip, bool is_report, Time now) noexcept;
     /// When find_losses() would find more by itself; Time::max(): never.
     [[nodiscard]] Time find_losses_at() const noexcept { return find_losses_at_; }
-    /// The peer has told of all it holds: what was sent before `when` and is not held is lost.
-    void lose_missing(Time when) noexcept;
+    /// The peer has told of all it holds before `end`: what of that was sent before `when` and is
+    /// not held is lost.
+    void lose_missing(std::uint32_t end, Time when) noexcept;
     /// Everything from psn on is lost, what was held, too.
     void lose_from(std::uint32_t psn) noexcept;
     /// The peer may have dropped what it held.

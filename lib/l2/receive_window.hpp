@@ -42,7 +42,7 @@ class ReceiveWindow {
 public:
     struct Config {
         std::uint32_t first_psn = 0;
-        std::uint32_t buffer_limit = 256 * 1024; ///< bytes held: B
+        std::uint32_t buffer_limit = 1024 * 1024; ///< bytes held: B
         bool fault_delay = true; ///< else RNR rules: what cannot be processed is dropped
         Time ack_delay = std::chrono::microseconds(200);
         std::uint32_t ack_frames = 16; ///< processed frames after which one acknowledges at once

@@ -17,8 +17,6 @@ constexpr std::uint8_t rnr_for_ever = 7;
 constexpr std::uint32_t least_peer_frames = 4;
 /// A peer needs so much more than a frame's bytes to hold it.
 constexpr std::uint32_t holding_overhead = 64;
-/// After so many frames without a gap one need not reckon with any.
-constexpr std::uint32_t careful_frames = 1U << 16U;
 constexpr Time least_wait = microseconds(10); ///< of a receiver that is not ready
 constexpr Time most_wait = std::chrono::seconds(1);
 /// An acknowledgement that is further back was never sent.
@@ -36,9 +34,9 @@ SendWindow::SendWindow(const Config& config) noexcept
       congestion_(frame_limit(config), config.frame_bytes),
       fault_(config.min_timeout, config.fault_cap, config.fault_probes)
 {
-    config_.frames = frame_limit(config);
+    const auto limit = frame_limit(config);
     const auto room = config.peer_buffer / (config.frame_bytes + holding_overhead);
-    peer_frames_ = std::clamp(room, std::min(least_peer_frames, config_.frames), config_.frames);
+    config_.frames = std::clamp(room, std::min(least_peer_frames, limit), limit);
 }
 
 SendWindow::Next SendWindow::next(Time now, bool have_fresh, std::uint32_t bytes) noexcept
@@ -100,14 +98,14 @@ bool SendWindow::has_room() noexcept
         congestion_.limited();
         return false;
     }
-    const auto limit = careful_ != 0 ? peer_frames_ : config_.frames;
-    return flight_.count() < limit && flight_.reserve();
+    return flight_.count() < config_.frames && flight_.reserve();
 }
 
 void SendWindow::find_losses(Time now) noexcept
 {
     if (told_all_at_ != never) {
-        flight_.lose_missing(told_all_at_ - round_trip_.smoothed() * 5 / 4);
+        flight_.lose_missing(told_to_, told_all_at_ - std::max(round_trip_.timeout(),
+                                                               round_trip_.smoothed() * 5 / 4));
         told_all_at_ = never;
     }
     if (now >= flight_.find_losses_at())
@@ -175,7 +173,9 @@ SendWindow::Again SendWindow::frame_again(Time now) noexcept
 {
     flight_.resend(again_psn_, guess_, round_trip_, now);
     ++counters_.again;
-    restart_timer(now);
+    // Others that are sent again and again must not keep the timer from asking for the first.
+    if (guess_ || again_psn_ == flight_.first())
+        restart_timer(now);
     ask_ = true;
     since_ask_ = 0;
     return {again_psn_, flight_.cookie(again_psn_)};
@@ -221,7 +221,7 @@ bool SendWindow::acknowledged(const wire::Ack& ack, const wire::Sack* sack, bool
         if (now < pause)
             paused_until_ = resumed_at_ = std::max(paused_until_, pause);
     }
-    watch_gaps(congested, delivery.frames, now);
+    watch_gaps(congested, now);
     return true;
 }
 
@@ -265,18 +265,22 @@ Flight::Delivery SendWindow::hold(Flight::Delivery before, const wire::Sack& sac
     return delivery;
 }
 
-/// While frames are lost now and then, no more are under way than the peer can hold beyond a gap.
-void SendWindow::watch_gaps(bool congested, std::uint32_t delivered, Time now) noexcept
+void SendWindow::watch_gaps(bool congested, Time now) noexcept
 {
     if (flight_.held() != 0) {
-        careful_ = careful_frames;
         congested_ = congested_ || congested;
         return;
     }
-    careful_ -= std::min(careful_, delivered);
     if (congested_)
-        told_all_at_ = now; // the gap is closed: what is missing was dropped
+        told_all(now); // the gap is closed: what is missing was dropped
     congested_ = false;
+}
+
+/// As far as a selective acknowledgement reaches.
+void SendWindow::told_all(Time now) noexcept
+{
+    told_all_at_ = now;
+    told_to_ = wire::next_psn(flight_.first(), Flight::horizon);
 }
 
 bool SendWindow::fault(const wire::Fault& fault, Time now) noexcept
@@ -291,7 +295,7 @@ bool SendWindow::fault(const wire::Fault& fault, Time now) noexcept
         bool is_news = false;
         fault_acted(fault_.resumed(fault, is_news), now);
         if (is_news)
-            told_all_at_ = now;
+            told_all(now);
     } else if (flight_.contains(fault.psn) && fault.kind == FaultKind::delay) {
         const auto in_network = std::uint64_t{flight_.in_network()} * config_.frame_bytes;
         fault_acted(fault_.delayed(fault, in_network, now), now);

@@ -23,10 +23,10 @@ class SendWindow {
 public:
     struct Config {
         std::uint32_t first_psn = 0;
-        std::uint32_t frames = 1024;            ///< at most so many under way
-        std::uint32_t frame_bytes = 1514;       ///< of a full frame; for congestion control
-        std::uint32_t peer_buffer = 256 * 1024; ///< bytes: the peer's ReceiveWindow buffer_limit
-        std::uint8_t retries = 7;               ///< timeouts in a row, and so long:
+        std::uint32_t frames = 1024;      ///< at most so many under way, and what the peer can hold
+        std::uint32_t frame_bytes = 1514; ///< of a full frame; for congestion control
+        std::uint32_t peer_buffer = 1024 * 1024; ///< bytes: the peer's ReceiveWindow buffer_limit
+        std::uint8_t retries = 7;                ///< timeouts in a row, and so long:
         Time patience{};              ///< silence during which it goes on trying all the same
         std::uint8_t rnr_retries = 7; ///< 7: for ever
         Time min_timeout = std::chrono::milliseconds(1);
@@ -123,7 +123,8 @@ private:
     void restart_timer(Time now) noexcept;
     Flight::Delivery advance(std::uint32_t frames, Time now) noexcept;
     Flight::Delivery hold(Flight::Delivery before, const wire::Sack& sack, Time now) noexcept;
-    void watch_gaps(bool congested, std::uint32_t delivered, Time now) noexcept;
+    void watch_gaps(bool congested, Time now) noexcept;
+    void told_all(Time now) noexcept;
     void limit_fault(Time estimate, Time now) noexcept;
     void fault_acted(PeerFault::Action action, Time now) noexcept;
     [[nodiscard]] Time timeout() const noexcept;
@@ -139,12 +140,11 @@ private:
     Time timer_at_ = never;    ///< something must have been heard by then; idle: memory is freed
     Time fault_since_ = never; ///< since then nothing was processed for want of a page
     Time fault_until_ = never;
-    Time paused_until_{};           ///< nothing is sent until then
-    Time resumed_at_{};             ///< the last pause for the sake of the network ended then
-    Time silent_since_{};           ///< if timeouts_ is not 0
-    Time told_all_at_ = never;      ///< the peer went on then, having told what it holds
-    std::uint32_t peer_frames_ = 0; ///< that the peer can hold beyond a gap
-    std::uint32_t careful_ = 0;     ///< frames until one need not reckon with gaps any more
+    Time paused_until_{};      ///< nothing is sent until then
+    Time resumed_at_{};        ///< the last pause for the sake of the network ended then
+    Time silent_since_{};      ///< if timeouts_ is not 0
+    Time told_all_at_ = never; ///< the peer went on then, having told what it holds
+    std::uint32_t told_to_ = 0; ///< ...before that frame
     std::uint32_t again_psn_ = 0;
     std::uint32_t since_ask_ = 0; ///< frames sent since one carried ack_request
     std::uint8_t timeouts_ = 0;   ///< since there was progress

@@ -371,3 +371,61 @@ TEST_CASE("R3.3: also of the first flight a lost tail is there after 1 ms, or fo
         CHECK(world.now - begun <= std::max<Time>(4 * 4 * delay, 1ms));
     }
 }
+
+namespace {
+
+/// A reads memory of B's, which is gone when A has got it; until `ends`, frames of the station are
+/// lost. The status of the next read, of other memory.
+Status read_after_memory_has_gone(Station& (*of)(Joined&), Time lasts, Status expected)
+{
+    Joined joined;
+    auto& [world, left, right, pair] = joined;
+    Memories memories(pair);
+    auto gone = pattern(20'000);
+    const auto key = pair.b.add_region(gone);
+    const auto read = [&](std::span<const std::byte> from, std::uint32_t from_key) {
+        return SendRequest{.operation = Operation::read,
+                           .segments = std::span(&memories.from, 1),
+                           .remote = remote(from, from_key)};
+    };
+    REQUIRE(pair.a.post(read(gone, key)) == std::errc());
+    std::uint32_t answers = 0;
+    Time ends = Time::max();
+    world.network.drop_if([&, station = of(joined).port.get()](const Network::Entering& entering) {
+        const auto frame = parsed(entering.bytes);
+        answers += frame.header.opcode == wire::Opcode::read_response;
+        if (answers < 14 || &entering.from != station)
+            return false;
+        if (ends == Time::max())
+            ends = entering.time + lasts;
+        return entering.time < ends;
+    });
+    REQUIRE(world.run([&] { return answers >= 14; }, 1s));
+    if (of(joined).port == left.port)
+        REQUIRE(pair.run(1, 0, 1s));
+    right.engine->memory().remove(key);
+    REQUIRE(pair.run(1, 0, 20s));
+    CHECK(pair.a.completions[0].status == expected);
+    world.run_for(200ms);
+    if (pair.a.post(read(memories.target, memories.target_key)) != std::errc())
+        return Status::flushed;
+    REQUIRE(pair.run(2, 0, 20s));
+    return pair.a.completions[1].status;
+}
+
+} // namespace
+
+TEST_CASE("R3.2: memory may go when its reader has it, although the acknowledgement is lost")
+{
+    const auto reader = [](Joined& joined) -> Station& { return joined.left; };
+    for (const auto lasts : {1ms, 10ms, 60ms}) {
+        INFO(lasts.count() << " ms");
+        CHECK(read_after_memory_has_gone(reader, lasts, Status::success) == Status::success);
+    }
+}
+
+TEST_CASE("R3.2: memory that goes before its reader has it ends the read with an error, in time")
+{
+    const auto owner = [](Joined& joined) -> Station& { return joined.right; };
+    CHECK(read_after_memory_has_gone(owner, 5ms, Status::remote_access) == Status::flushed);
+}

@@ -175,10 +175,10 @@ TEST_CASE("R7.4: what is under way when a page is missed, and does not fit, come
     CHECK(rig.count(Counter::timeouts) == 0);
 }
 
-TEST_CASE("R7.1, R7.2: a message of 1 MiB, four times what may be held, and nothing is sent again")
+TEST_CASE("R7.1, R7.2: a message of 4 MiB, four times what may be held, and nothing is sent again")
 {
     const Time fault = GENERATE(Time(300us), Time(10ms), Time(4s));
-    FaultRig rig({.shortest = fault, .longest = fault}, 1, {}, {}, true, 256);
+    FaultRig rig({.shortest = fault, .longest = fault}, 1, {}, {}, true, 1024);
     rig.absent_at_b(3, 1);
     CHECK(rig.write() == Status::success);
     CHECK(rig.target_is_source());

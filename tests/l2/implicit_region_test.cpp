@@ -130,7 +130,7 @@ TEST_CASE("R7.1: real memory that was never touched, at either end")
     // A thread that does not get its processor for milliseconds makes frames look lost, whatever
     // the pages do: it is not so each time.
     std::uint64_t undisturbed = 0;
-    for (unsigned round = 0; round < 10 && undisturbed == 0; ++round) {
+    for (unsigned round = 0; round < 40 && undisturbed == 0; ++round) {
         const Mapping source(128);
         const Mapping target(128);
         const Mapping back(128);

@@ -189,7 +189,7 @@ TEST_CASE("R7.1, R7.2: a message larger than the buffer waits, and nothing is se
 {
     for (const auto lasts : {Time(milliseconds(10)), Time(milliseconds(4000))}) {
         auto setup = fault_setup(lasts, 1);
-        setup.frames = 2000; // 3 MB; the buffer holds 256 KiB
+        setup.frames = 2000; // 3 MB; the buffer holds 1 MiB
         WindowPair pair(setup);
         pair.run();
         INFO(lasts.count() << " ns");
@@ -227,7 +227,7 @@ TEST_CASE("R7.6: an estimate ten times wrong costs a probe or a refresh")
 TEST_CASE("R7.3: a lost delay, resume, acknowledgement or probe delays by twice the estimate")
 {
     const auto lasts = milliseconds(5);
-    constexpr std::uint32_t frames = 400; // more than may be sent during the fault
+    constexpr std::uint32_t frames = 1600; // more than may be sent during the fault
     using Which = std::function<bool(const Message&, bool)>;
     const Which is_delay = [](const Message& message, bool) {
         return says(message, wire::FaultKind::delay);

@@ -55,7 +55,7 @@ struct DeviceOptions {
     std::chrono::microseconds fault_limit{5'000'000}; ///< T_max: an access ends in error after
                                                       ///< that; one at a peer's, an estimate later
     std::uint32_t fault_buffer =
-        256 * 1024; ///< bytes that a queue pair may hold while it waits (B)
+        1024 * 1024; ///< bytes that a queue pair may hold while it waits (B)
     std::uint32_t buffer_limit = 64 * 1024 * 1024; ///< bytes that all may hold together (G)
     unsigned fault_threads = 2;                    ///< that bring pages
     unsigned max_queue_pairs = 16384;
