@@ -52,7 +52,7 @@ def stand_still(lab, host, card):
                  "R2.2 R6.1 400 operations and 100 wake-ups while the host stands still")
 
 
-@scenario(["{}/machine,efa_counters=0"], each=["one-switch", "ports-iommu"], timeout=400)
+@scenario(["{}/machine,efa_counters=0"], each=["ports-iommu"], each_long=["one-switch"], timeout=400)
 def direct_relay(lab):
     """R6.8: an adapter without completion counters: the daemon finds what is new in the queues
     in the card's memory, and wakes the card; the same programs work."""

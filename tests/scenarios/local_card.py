@@ -60,7 +60,7 @@ def local_card(lab):
     all_of_it(lab)
 
 
-@scenario([HOST, CARD + ",kernel=oldest"], timeout=400)
+@scenario([HOST, CARD + ",kernel=oldest"], timeout=400, long=True)
 def local_card_oldest(lab):
     """The same on the card's oldest kernel."""
     all_of_it(lab)

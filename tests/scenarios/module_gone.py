@@ -23,7 +23,7 @@ def passes(lab, how, remove, bring_back):
     lab.is_equal(result.rc, 0, how)
 
 
-@scenario("one-switch/{},efas=0,modules=p2prdma,cpus=2", each=["ivshmem", "refcard"], each_long=["pci"])
+@scenario("one-switch/{},efas=0,modules=p2prdma,cpus=2", each=["refcard"], each_long=["ivshmem", "pci"])
 def unbind_and_remove(lab):
     """Unbind, and removal of the PCI device, while the memory is mapped and others allocate."""
     a = lab["a"]

@@ -54,7 +54,7 @@ def killed(lab):
     lab.is_equal(written(a), after, "the adapter writes no more")
 
 
-@scenario("one-switch/{},efas=2", each=["refcard", "ivshmem"])
+@scenario("one-switch/{},efas=2", each=["refcard"], each_long=["ivshmem"])
 def unbound(lab):
     """Unbind waits for the adapter, which goes on writing, until its process ends."""
     a = lab["a"]

@@ -4,7 +4,7 @@
 from p2plab import scenario
 
 
-@scenario("one-switch/{},efas=0,modules=p2prdma", each=["ivshmem", "pci", "refcard"])
+@scenario("one-switch/{},efas=0,modules=p2prdma", each=["pci", "refcard"], each_long=["ivshmem"])
 def passes_tests(lab):
     """A card of each driver passes the tests of the ABI, and is then as it was before."""
     a = lab["a"]

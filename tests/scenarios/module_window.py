@@ -103,7 +103,7 @@ def quiet(lab, flood, arrived, what):
     flood.wait(check=False)
 
 
-@scenario(MACHINES, each=["one-switch", "ports-iommu"], timeout=240)
+@scenario(MACHINES, each=["ports-iommu"], each_long=["one-switch"], timeout=240)
 def closing(lab):
     """A window is closed, its owner killed, its card reset or unbound, while the card stores."""
     host, card, owner = set_up(lab)
@@ -163,7 +163,7 @@ def closing(lab):
     lab.is_equal(owner("window v card0 bell 2 0 8"), "ENODEV", "no window of a card that is gone")
 
 
-@scenario(MACHINES, each=["one-switch", "ports-iommu"], timeout=240)
+@scenario(MACHINES, each=["one-switch"], each_long=["ports-iommu"], timeout=240)
 def target_goes(lab):
     """The card whose memory is behind a window is unbound or reset while the other stores into
     it: the lab complains if anything lands afterwards."""
