@@ -140,10 +140,10 @@ private:
     Time timer_at_ = never;    ///< something must have been heard by then; idle: memory is freed
     Time fault_since_ = never; ///< since then nothing was processed for want of a page
     Time fault_until_ = never;
-    Time paused_until_{};      ///< nothing is sent until then
-    Time resumed_at_{};        ///< the last pause for the sake of the network ended then
-    Time silent_since_{};      ///< if timeouts_ is not 0
-    Time told_all_at_ = never; ///< the peer went on then, having told what it holds
+    Time paused_until_{};       ///< nothing is sent until then
+    Time resumed_at_{};         ///< the last pause for the sake of the network ended then
+    Time silent_since_{};       ///< if timeouts_ is not 0
+    Time told_all_at_ = never;  ///< the peer went on then, having told what it holds
     std::uint32_t told_to_ = 0; ///< ...before that frame
     std::uint32_t again_psn_ = 0;
     std::uint32_t since_ask_ = 0; ///< frames sent since one carried ack_request

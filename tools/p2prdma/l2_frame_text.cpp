@@ -63,7 +63,7 @@ const char* to_string(FaultKind kind) noexcept
     std::array<char, 192> piece = {};
     va_list arguments;
     va_start(arguments, format);
-    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it errs in all but the first file of a run
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): errs beyond the first file of a run
     std::vsnprintf(piece.data(), piece.size(), format, arguments);
     va_end(arguments);
     text += piece.data();
