@@ -52,7 +52,7 @@ def set_up(lab):
     return host, card, memory
 
 
-@scenario(["one-switch/machine,modules=", "one-switch/machine,modules="])
+@scenario(["one-switch/machine,modules=", "one-switch/machine,modules="], long=True)
 def pairs(lab):
     """Two hosts and their cards' machines; a card goes on when its host stands still."""
     lab.is_equal(sorted(lab.machines), ["a", "ac", "b", "bc"], "each card has a machine")
@@ -101,7 +101,7 @@ def violations(lab):
 
 
 
-@scenario("{}/machine,cards=2,modules=", each=["one-switch"], each_long=["two-ports"], timeout=180)
+@scenario("{}/machine,cards=2,modules=", each=[], each_long=["one-switch", "two-ports"], timeout=180)
 def card_machine(lab):
     """Pool, windows and doorbells carry what they should, and nothing else."""
     host, card, memory = set_up(lab)

@@ -4,7 +4,7 @@
 from card_client import *
 from p2plab import scenario
 
-SOME, OTHERS = ["one-switch", "ports-iommu"], ["two-ports", "switch-iommu"]
+SOME, OTHERS = ["one-switch"], ["two-ports", "switch-iommu", "ports-iommu"]
 MACHINES = ["{}/refcard", "one-switch/none,efas=0,card_of=a.card0"]
 ONES = 2**64 - 1
 

@@ -160,7 +160,7 @@ def daemon_client_killed(lab):
     lab.ok(True, "others are served")
 
 
-@scenario(MACHINES, timeout=240)
+@scenario(MACHINES, timeout=240, long=True)
 def daemon_card_machine(lab):
     """The drivers of the card's own machine go and come back."""
     host, card = lab["a"], lab["b"]

@@ -20,7 +20,7 @@ def transfer(lab, source, target, to, what):
     return sent, received
 
 
-@scenario(["one-switch/machine", "one-switch/machine"], timeout=400)
+@scenario(["one-switch/machine", "one-switch/machine"], timeout=400, long=True)
 def direct_transfer(lab):
     """From card to card, from a card to a host and back: control by the hosts, data direct."""
     a, b, ac, bc = lab["a"], lab["b"], lab["ac"], lab["bc"]

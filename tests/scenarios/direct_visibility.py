@@ -7,7 +7,7 @@ DELAY = 150  # milliseconds: longer than a completion takes, even in an emulated
 LONG_DELAY = 10000  # what is never waited for: a flush ends it
 
 
-@scenario("{}/machine,efas=2", each=["one-switch", "switch-iommu"], each_long=["two-ports"],
+@scenario("{}/machine,efas=2", each=["one-switch"], each_long=["two-ports", "switch-iommu"],
           timeout=240)
 def late_data(lab):
     """Completions, flushes, counters and events, of an adapter whose writes take their time."""

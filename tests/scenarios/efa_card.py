@@ -3,7 +3,7 @@
 
 from p2plab import scenario
 
-SOME, OTHERS = ["one-switch", "ports-iommu"], ["two-ports", "switch-iommu"]
+SOME, OTHERS = ["one-switch"], ["two-ports", "switch-iommu", "ports-iommu"]
 
 
 @scenario("{}/refcard,efas=2", each=SOME, each_long=OTHERS, timeout=180)

@@ -89,7 +89,7 @@ def local_scramble(lab):
     passes(lab, "[scramble]", "nobody is harmed")
 
 
-@scenario(MACHINES, timeout=400)
+@scenario(MACHINES, timeout=400, long=True)
 def local_removal(lab):
     """Functions are removed, unbound and reset while a call waits and memory is mapped."""
     b = lab["b"]

@@ -9,7 +9,7 @@ from p2plab.machine import kmod_dir
 TEST = "uapi_hca_test"
 UNBIND = ("address=$(basename $(readlink -f /sys/class/infiniband/efa_0/device)); "
           "echo $address >/sys/bus/pci/drivers/efa/unbind")
-SOME, OTHERS = ["one-switch", "ports-iommu"], ["two-ports", "switch-iommu"]
+SOME, OTHERS = ["one-switch"], ["two-ports", "switch-iommu", "ports-iommu"]
 
 
 @scenario("{}/refcard,efas=2,cpus=2,modules=efa+p2prdma+p2prdma_ib", each=SOME, each_long=OTHERS, timeout=180)

@@ -6,7 +6,7 @@ import time
 from card_owner import APERTURE, CARD, ONES, POOL, READ, SLOT, WRITE, Owner, devmem
 from p2plab import scenario
 
-SOME, OTHERS = ["one-switch", "ports-iommu"], ["two-ports", "switch-iommu"]
+SOME, OTHERS = ["one-switch"], ["two-ports", "switch-iommu", "ports-iommu"]
 MACHINES = ["{}/refcard,cards=2,efas=0,modules=p2prdma",
             "one-switch/none,efas=0,card_of=a.card0,modules="]
 BOTH = READ | WRITE

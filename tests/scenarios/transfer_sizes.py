@@ -48,7 +48,7 @@ def card_to_card(lab):
     lab.is_equal((free(a), free(b)), (str(CARD), str(CARD)), "all card memory is free again")
 
 
-@scenario([MACHINE, MACHINE], name="transfer_sizes.for_people", timeout=120)
+@scenario([MACHINE, MACHINE], name="transfer_sizes.for_people", timeout=120, long=True)
 def for_people(lab):
     """Without --json: sentences, a file on standard output, addresses and ports."""
     a, b = lab["a"], lab["b"]
