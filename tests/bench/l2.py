@@ -84,7 +84,7 @@ def ours(a, b, *words, server=(), polling=True):
 
 def bandwidth(a, b, seconds, *words, server=()):
     """Gbit/s of writes."""
-    return ours(a, b, "perf", "--size", "256K", "--window", "16", "--time", seconds, *words,
+    return ours(a, b, "perf", "--size", "256K", "--window", "4", "--time", seconds, *words,
                 server=server)["gigabits_per_second"]
 
 

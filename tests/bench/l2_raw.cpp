@@ -184,7 +184,7 @@ struct Way {
 };
 
 /// As much as the messages under way of the benches of the library have.
-constexpr std::size_t application_memory = std::size_t{4} << 20;
+constexpr std::size_t application_memory = std::size_t{1} << 20;
 
 std::vector<Way> all_ways()
 {
