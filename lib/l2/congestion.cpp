@@ -36,7 +36,7 @@ constexpr int standing_round_trips = 8;
 constexpr int recent_round_trips = 2;
 
 constexpr Time yield_period = std::chrono::milliseconds(20);
-/// In round trips: or as long, if the hosts are slow.
+/// Where the hosts are slow, so many round trips, if that is longer.
 constexpr int slow_hosts_period = 64;
 /// A yield that is due so soon may as well be now, and the first one comes so soon.
 constexpr Time yield_soon = yield_period / 2;

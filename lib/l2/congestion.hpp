@@ -19,7 +19,8 @@ namespace p2prdma::l2 {
 ///
 /// Who begins while a queue stands would take it for the path and get more than his share. So now
 /// and then, where a queue stands, all yield together: each pauses until the queue is gone, and
-/// sends one frame that sees how long the path is.
+/// sends one frame that sees how long the path is. If it stays far longer than a segment's, the
+/// hosts are slow, and the more frames they get at once the better: much longer queues are allowed.
 ///
 /// Thread-safety: none.
 class Congestion {
@@ -55,6 +56,7 @@ private:
     /// How much longer than the least a round trip may be.
     [[nodiscard]] Time allowance(const RoundTrip& path) const noexcept;
     void shrink(float factor) noexcept;
+    /// `round_trips`: since it last grew.
     void grow(bool is_path_empty, float round_trips) noexcept;
 
     float limit_;
