@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 OUT = pathlib.Path("build/check")
 SANITIZERS = {"asan": "address,undefined", "tsan": "thread"}
 started = time.monotonic()
+failures = []
 
 
 class Counts:
@@ -39,6 +40,12 @@ class Counts:
 
 def say(text):
     print(f"[{time.monotonic() - started:4.0f}s] {text}", flush=True)
+
+
+def failed(what):
+    """Says what failed; it is said again at the end, where it is seen."""
+    failures.append(what)
+    print(f"    FAILED: {what}", flush=True)
 
 
 def logged(name, command, **more):
@@ -69,6 +76,7 @@ def catch2(name, program, *arguments, timeout=300):
     for case in cases:
         if case.find("failure") is not None or case.find("error") is not None:
             counts.failed += 1
+            failed(f"{name}: {case.get('name')}")
         elif case.find("skipped") is not None:
             counts.skipped += 1
             print(f"    skipped: {case.get('name')}: {case.find('skipped').get('message', '')}")
@@ -76,7 +84,7 @@ def catch2(name, program, *arguments, timeout=300):
             counts.passed += 1
     if status != 0 and counts.failed == 0 or counts.passed == 0:
         counts.failed += 1
-        print(f"    {program} ended with status {status}")
+        failed(f"{name}: {program} ended with status {status}")
     if counts.failed:
         tail(name)
     return counts
@@ -125,7 +133,7 @@ def l2_long(limit=7200):
     try:
         tests = json.loads(listed.stdout)["listings"]["tests"]
     except (ValueError, KeyError):
-        print(f"    {program} does not tell its tests: {listed.stderr[-500:]}")
+        failed(f"{program} does not tell its tests: {listed.stderr[-500:]}")
         return Counts(failed=1)
     total = Counts(failed=0 if tests else 1)
     for number, test in enumerate(tests, 1):
@@ -147,6 +155,7 @@ def models(long):
     counts = Counts(*map(int, last.groups())) if last else Counts(failed=1)
     if status != 0:
         counts.failed = max(counts.failed, 1)
+        failed(f"models: ended with status {status}")
         tail("models")
     return counts
 
@@ -187,7 +196,7 @@ def module_builds():
             counts.passed += 1
         else:
             counts.failed += 1
-            print(f"    for kernel {release}: status {status}; " + "; ".join(warnings[:5]))
+            failed(f"module for kernel {release}: status {status}; " + "; ".join(warnings[:5]))
     return counts
 
 
@@ -207,7 +216,7 @@ def programs(directory, *arguments):
             tail(name, 1)
         else:
             counts.failed += 1
-            print(f"    {path} ended with status {status}:")
+            failed(f"{path} ended with status {status}")
             tail(name)
     return counts
 
@@ -225,14 +234,15 @@ def scenarios(long, chosen):
     for line in process.stdout:
         if re.fullmatch(r"\d+ passed, \d+ failed, \d+ skipped\n", line):
             last = line
-        else:
-            print("    " + line, end="", flush=True)
+            continue
+        if found := re.search(r"\] FAIL (\S+): ", line):
+            failures.append(f"scenario {found[1]}")
+        print("    " + line, end="", flush=True)
     status = process.wait()
-    if not last:
-        return Counts(failed=1)
     counts = Counts(*map(int, re.findall(r"\d+", last)))
-    if status != 0 and counts.failed == 0:
+    if not last or status != 0 and counts.failed == 0:
         counts.failed += 1
+        failed(f"scenarios: the runner ended with status {status}")
     return counts
 
 
@@ -282,6 +292,8 @@ def main():
         if part not in BESIDE_OTHERS:
             total += run(part)
     say("done; logs are in build/check and build/run")
+    for what in failures:
+        print(f"FAILED: {what}")
     print(total)
     return 1 if total.failed or total.passed == 0 else 0
 

@@ -192,7 +192,7 @@ TEST_CASE(
     "Device: a lost frame is repaired soon although a thread sleeps that waits for something else")
 {
     DeviceOptions options;
-    options.lose = 0.2;
+    options.lose = 0.3; // each way: half of the writes are not answered at once
     Hosts hosts(options);
     auto memory = random_bytes(64);
     const Region region(hosts.left.domain, memory, Access::local_read);
@@ -207,7 +207,7 @@ TEST_CASE(
     const auto from = segment_of(memory, region);
     auto& queue = hosts.left.queue;
     std::vector<std::chrono::steady_clock::duration> times;
-    for (std::uint64_t i = 0; i < 25; ++i) {
+    for (std::uint64_t i = 0; i < 40; ++i) {
         std::this_thread::sleep_for(60ms); // no timer of the one before is left to wake anybody
         const auto start = std::chrono::steady_clock::now();
         queue.arm();
@@ -226,9 +226,10 @@ TEST_CASE(
     }
     stop = true;
     sleeper.get();
-    // Who looked at the device only at its next tick would take tens of milliseconds for each loss.
+    // Who looked at the device only at its next tick would take tens of milliseconds for each loss,
+    // thus for half of all. Those whose repair is lost, too, take long in any case.
     std::sort(times.begin(), times.end());
-    CHECK(times[times.size() * 9 / 10] < 20ms);
+    CHECK(times[times.size() * 7 / 10] < 20ms);
 }
 
 TEST_CASE("Device: who serves what is found, and who does not is refused")

@@ -193,7 +193,7 @@ TEST_CASE("R7.7: a userfaultfd that never answers, and memory that is not mapped
     const auto to = unmapped ? target.span().subspan(page, page) : target.span();
     CHECK(ends.transfer(Operation::write, source.span().first(to.size()), to) ==
           Status::remote_fault);
-    CHECK(std::chrono::steady_clock::now() - begin < 3s);
+    CHECK(std::chrono::steady_clock::now() - begin < 10s);
 }
 
 TEST_CASE("R7.7: memory that is unmapped under a running write")

@@ -113,7 +113,7 @@ TEST_CASE("Resolver: what waits for ever ends within the limit, and hinders nobo
     owner.emplace(open_userfault(Userfault::Scope::all), lost.span());
     const auto begin = std::chrono::steady_clock::now();
     std::optional<Resolver> resolver;
-    resolver.emplace(Resolver::Config{.threads = 2, .max_threads = 16, .fault_limit = 400ms});
+    resolver.emplace(Resolver::Config{.threads = 2, .max_threads = 16, .fault_limit = 2s});
     for (std::size_t i = 0; i < 8; ++i)
         (void)resolver->resolve(i, lost.at(i), page, writing);
     (void)resolver->resolve(100, memory.at(0), page, writing);
@@ -121,15 +121,15 @@ TEST_CASE("Resolver: what waits for ever ends within the limit, and hinders nobo
     REQUIRE(ended.size() == 1);
     CHECK(ended[0].token == 100);
     CHECK(ended[0].error == 0);
-    CHECK(std::chrono::steady_clock::now() - begin < 400ms);
+    CHECK(std::chrono::steady_clock::now() - begin < 2s);
     CHECK(resolver->counters().threads >= 9);
     ended = wait_for(*resolver, 8);
     REQUIRE(ended.size() == 8);
     for (const auto& one : ended)
         CHECK(one.error == ETIMEDOUT);
-    CHECK(std::chrono::steady_clock::now() - begin >= 400ms);
+    CHECK(std::chrono::steady_clock::now() - begin >= 2s);
     resolver.reset(); // does not wait for those that are stuck
-    CHECK(std::chrono::steady_clock::now() - begin < 5s);
+    CHECK(std::chrono::steady_clock::now() - begin < 20s);
 }
 
 TEST_CASE("Resolver: with all threads stuck each request ends, and then they are free again")

@@ -214,7 +214,7 @@ TEST_CASE("R7.7: a copy that waits for a userfaultfd ends soon, and others go on
     const auto begin = std::chrono::steady_clock::now();
     CHECK(user_access::copy_to(memory.at(0), data) == 0);
     CHECK(user_access::copy_from(data, memory.at(1)) == 0);
-    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(2));
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
     CHECK(user_access::is_guarded());
     owner.answer(memory.at(0), std::byte{4});
     CHECK(user_access::copy_from(data, memory.at(0)) == page);
@@ -247,7 +247,7 @@ void check_soon(Action action)
 {
     const auto begin = std::chrono::steady_clock::now();
     std::thread(action).join();
-    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(2));
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
 }
 
 void block(int signal)
