@@ -71,8 +71,6 @@ class Lab:
             self._start(layouts, shell)
             for machine in self.machines.values():
                 machine.wait_ready()
-            for machine in self.machines.values():
-                machine.load_modules()
         except BaseException:
             self.close()
             raise
@@ -129,9 +127,9 @@ class Lab:
         hosts = {layout.name: f"10.77.0.{layout.index + 1}" for layout in layouts}
         for layout in layouts:
             release = release_of(layout.spec)
-            initramfs = f"/src/build/lab/initramfs-{'.'.join(release.split('.')[:2])}.cpio"
+            short = ".".join(release.split(".")[:2])
             self.machines[layout.name] = Machine(
-                layout, f"/boot/vmlinuz-{release}", initramfs, self.run_dir / layout.name,
+                layout, f"/src/build/lab/vmlinux-{short}", f"/src/build/lab/initramfs-{short}.cpio", self.run_dir / layout.name,
                 self._network(layout, layouts), hosts, self.server, shell)
 
     def _network(self, layout, layouts):
