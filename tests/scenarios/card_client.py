@@ -4,7 +4,8 @@ include/uapi/linux/p2prdma_control.h."""
 
 import errno
 import struct
-import time
+
+from p2plab import Dialogue
 
 HELLO, CLIENT_GONE, ADAPTER_QUERY = 1, 2, 3
 MEM_ALLOC, MEM_FREE, MR_REG, MR_DEREG, CQ_CREATE, CQ_DESTROY = 4, 5, 6, 7, 8, 9
@@ -20,41 +21,19 @@ class Refused(Exception):
     """The daemon's status, as the errno's name."""
 
 
-class Process:
+class Process(Dialogue):
     """tests/guest/card_client in a card's machine."""
 
-    _count = 0
-
     def __init__(self, machine):
-        Process._count += 1
-        self._machine, self._fifo = machine, f"/tmp/client{Process._count}"
-        machine.run(f"mkfifo {self._fifo}")
-        # The second descriptor keeps the FIFO open between two commands.
-        self.process = machine.start(f"exec /src/tests/guest/card_client {self._fifo} "
-                                     f"3<>{self._fifo}")
-        self._answers = 0
+        super().__init__(machine, "/src/tests/guest/card_client")
 
     def __call__(self, command, timeout=30):
         """The answer's text, or the errno's name after a "!"."""
-        self._machine.run(f"echo '{command}' >{self._fifo}")
-        self._answers += 1
-        kind, _, text = self._answer(timeout).partition(" ")
+        kind, _, text = self.ask(command, timeout).partition(" ")
         return f"!{text}" if kind == "!" else text
 
     def client(self, name="c"):
         return Client(self, name)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait(check=False)
-
-    def _answer(self, timeout):
-        end = time.monotonic() + timeout
-        while len(lines := self.process.output().splitlines()) < self._answers:
-            if not self.process.running or time.monotonic() > end:
-                raise RuntimeError(f"card_client: no answer {self._answers}: {lines[-5:]}")
-            time.sleep(0.02)
-        return lines[self._answers - 1]
 
 
 class Client:

@@ -4,19 +4,11 @@ takes part: programs in both machines access the registers of Documentation/refc
 
 import time
 
+from card_owner import APERTURE, CARD, NEIGHBOUR, ONES, POOL, SLOT, devmem
 from p2plab import scenario
 
-CARD, NEIGHBOUR = "1b36:1100/0", "1b36:1100/1"  # in the host
-POOL, APERTURE = "1b36:1101", "1b36:1102"  # in the card's own machine
-WINDOW, STRIDE, SLOT = 0x2000, 0x40, 0x10000
+WINDOW, STRIDE = 0x2000, 0x40
 OUTSIDE, CLOSED, REFUSED, BAD_SETUP = 1, 2, 4, 8
-ONES = 2**64 - 1
-
-
-def devmem(machine, function, commands):
-    """Runs tests/guest/devmem; returns what was read."""
-    out = machine.run(f"/src/tests/guest/devmem {function} {commands}").out
-    return [int(line, 0) for line in out.split()]
 
 
 def window(number, commands):

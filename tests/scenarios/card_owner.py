@@ -2,7 +2,7 @@
 """What scenarios about a card and its own machine share: registers from inside the machines, and
 a process on the host that owns windows, doorbells, bells and the control area."""
 
-import time
+from p2plab import Dialogue
 
 CARD, NEIGHBOUR = "1b36:1100/0", "1b36:1100/1"  # in the host
 POOL, APERTURE = "1b36:1101", "1b36:1102"  # in the card's own machine
@@ -11,43 +11,29 @@ ONES = 2**64 - 1
 READ, WRITE = 1, 2
 
 
+_registers = {}  # by machine: the program that accesses them
+
+
 def devmem(machine, function, commands):
-    """Runs tests/guest/devmem; returns what was read."""
-    out = machine.run(f"/src/tests/guest/devmem {function} {commands}").out
-    return [int(line, 0) for line in out.split()]
+    """Has tests/guest/devmem access registers; returns what was read."""
+    server = _registers.get(machine)
+    if not server or not server.process.running:
+        server = _registers[machine] = Dialogue(machine, "/src/tests/guest/devmem -")
+    kind, *words = server.ask(f"{function} {commands}").split(" ")
+    if kind != "=":
+        raise RuntimeError(f"{machine.name}: {' '.join(words)}")
+    return [int(word, 0) for word in words]
 
 
-class Owner:
+class Owner(Dialogue):
     """A process running tests/guest/card_owner."""
 
-    _count = 0
-
     def __init__(self, machine):
-        Owner._count += 1
-        self._machine, self._fifo = machine, f"/tmp/owner{Owner._count}"
-        machine.run(f"mkfifo {self._fifo}")
-        # The second descriptor keeps the FIFO open between two commands.
-        self.process = machine.start(f"exec /src/tests/guest/card_owner {self._fifo} "
-                                     f"3<>{self._fifo}")
-        self._answers = 0
+        super().__init__(machine, "/src/tests/guest/card_owner")
 
     def __call__(self, command, timeout=30):
         """A number, or the errno's name."""
-        self._machine.run(f"echo '{command}' >{self._fifo}")
-        self._answers += 1
-        kind, text = self._answer(timeout).split(maxsplit=1)
+        kind, text = self.ask(command, timeout).split(maxsplit=1)
         if kind == "!":
             return text
         return None if text == "None" else int(text)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait(check=False)
-
-    def _answer(self, timeout):
-        end = time.monotonic() + timeout
-        while len(lines := self.process.output().splitlines()) < self._answers:
-            if not self.process.running or time.monotonic() > end:
-                raise RuntimeError(f"card_owner: no answer {self._answers}: {lines[-5:]}")
-            time.sleep(0.02)
-        return lines[self._answers - 1]

@@ -99,7 +99,7 @@ def greeted(process, name):
     return attempts[-1]
 
 
-@scenario(MACHINES, timeout=240)
+@scenario(MACHINES, timeout=240, series="series")
 def daemon_restart(lab):
     """Killed, stopped, started twice."""
     host, card = lab["a"], lab["b"]
@@ -141,7 +141,7 @@ def daemon_stopped_under_hanging_card(lab, host, card, process):
     lab.ok(eventually(lambda: client.state() & HUP), "clients are told once it hangs no more")
 
 
-@scenario(MACHINES, timeout=240)
+@scenario(MACHINES, timeout=240, series="series")
 def daemon_client_killed(lab):
     """With all that a client can have, mapped."""
     host, card = lab["a"], lab["b"]
@@ -178,7 +178,7 @@ def daemon_card_machine(lab):
     lab.ok(True, "when it is back, new clients are served")
 
 
-@scenario(MACHINES, timeout=300)
+@scenario(MACHINES, timeout=300, series="series")
 def daemon_card_machine_reset(lab):
     """The card's machine is reset without a word, with all that a client can have."""
     host, card = lab["a"], lab["b"]
@@ -198,7 +198,7 @@ def daemon_card_machine_reset(lab):
     lab.ok(True, "and it is served again")
 
 
-@scenario(MACHINES, timeout=300)
+@scenario(MACHINES, timeout=300, series="series")
 def daemon_card_gone(lab):
     """The card is reset, and unbound from its driver in the host: at work, and hanging."""
     host, card = lab["a"], lab["b"]
@@ -246,7 +246,7 @@ def daemon_card_gone(lab):
     lab.ok(True, "with new clients")
 
 
-@scenario(MACHINES, timeout=240)
+@scenario(MACHINES, timeout=240, series="series")
 def daemon_adapter_gone(lab):
     """The adapter's driver is unbound under the daemon, which goes on without it, and under the
     card's work."""

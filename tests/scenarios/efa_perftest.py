@@ -108,7 +108,7 @@ READS = (
 )
 
 
-@scenario(TWO_ADAPTERS, timeout=120)
+@scenario(TWO_ADAPTERS, timeout=120, series="series")
 def devinfo(lab):
     """The driver takes both adapters; what it tells about them is right."""
     a = lab["a"]
@@ -122,14 +122,14 @@ def devinfo(lab):
     pair(lab, (a, "efa_0"), (a, "efa_1"), command + " -e")
 
 
-@scenario(TWO_ADAPTERS, timeout=400)
+@scenario(TWO_ADAPTERS, timeout=400, series="series")
 def sends(lab):
     """Sends, datagram and reliable, between two adapters of one machine."""
     a = lab["a"]
     run_all(lab, (a, "efa_0"), (a, "efa_1"), SENDS)
 
 
-@scenario(TWO_ADAPTERS, timeout=400)
+@scenario(TWO_ADAPTERS, timeout=400, series="series")
 def rdma(lab):
     """RDMA writes and reads between two adapters of one machine."""
     a = lab["a"]
@@ -160,7 +160,7 @@ def is_clean(machine, device):
     return state["queue_pairs"] == 0 and not any(r["live"] for r in state["regions"])
 
 
-@scenario(TWO_ADAPTERS, timeout=150)
+@scenario(TWO_ADAPTERS, timeout=150, series="series")
 def killed(lab):
     """Programs that are killed at work leave nothing; nor does the driver; both come again."""
     a = lab["a"]

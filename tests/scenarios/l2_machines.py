@@ -30,7 +30,7 @@ def transfer(lab, size, receiver_options="", sender_options="", to="a"):
     return sent, received
 
 
-@scenario([BARE, BARE], name="l2_machines.transfers", timeout=240)
+@scenario([BARE, BARE], timeout=240, series="series")
 def transfers(lab):
     """Files by name and by address, without IP, by both kinds of AF_PACKET, with loss and faults."""
     without_ip(lab["a"], lab["b"])
@@ -45,7 +45,7 @@ def transfers(lab):
     lab.ok(sent["counters"]["retransmitted"] > 0, "what was lost was sent again")
 
 
-@scenario([DMA, DMA], name="l2_machines.zero_copy", timeout=240)
+@scenario([DMA, DMA], timeout=240)
 def zero_copy(lab):
     """AF_XDP on virtio-net, with zero-copy."""
     without_ip(lab["a"], lab["b"])
@@ -57,7 +57,7 @@ def zero_copy(lab):
     transfer(lab, 1048577, "--port-kind packet", "--port-kind xdp")
 
 
-@scenario([BARE, BARE], name="l2_machines.peer_reboot", timeout=240)
+@scenario([BARE, BARE], timeout=240, series="series")
 def peer_reboot(lab):
     """R3.6: the peer is reset under load: the other is told in time, and can begin anew."""
     a, b = lab["a"], lab["b"]

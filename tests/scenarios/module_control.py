@@ -26,7 +26,7 @@ def rung_pages(card):
     return pending
 
 
-@scenario(MACHINES, timeout=180)
+@scenario(MACHINES, timeout=180, series="series")
 def doorbells(lab):
     """Each page goes to one owner; the card finds who rang, how often, and what was written."""
     host, card, owner = set_up(lab)
@@ -52,7 +52,7 @@ def doorbells(lab):
     lab.is_equal(owner("doorbell d2 card0"), pages[2], "a page that was closed is given out again")
 
 
-@scenario(MACHINES, timeout=180)
+@scenario(MACHINES, timeout=180, series="series")
 def bells(lab):
     """The card's bells become eventfds; a card that rings without end does not stop the host."""
     host, card, owner = set_up(lab)
@@ -90,7 +90,7 @@ def bells(lab):
     lab.ok(owner("rung b0 5000") >= 1, "a single ring after that is heard")
 
 
-@scenario(MACHINES, timeout=180)
+@scenario(MACHINES, timeout=180, series="series")
 def control(lab):
     """The control area is told to the card, belongs to one owner, and ends with him."""
     host, card, owner = set_up(lab)

@@ -25,7 +25,7 @@ def errors(card, slot):
     return devmem(card, APERTURE, f"r64 0 {base + 8} r32 0 {base + 0x14} w32 0 {base + 0x14} 31")
 
 
-@scenario(MACHINES, each=SOME, each_long=OTHERS, timeout=180)
+@scenario(MACHINES, each=SOME, each_long=OTHERS, timeout=180, series="series")
 def leads(lab):
     """Windows onto memory of another card and of the host, and onto a doorbell page."""
     host, card, owner = set_up(lab)
@@ -54,7 +54,7 @@ def leads(lab):
                  "sysfs counts the windows")
 
 
-@scenario(MACHINES, each=["one-switch"], timeout=180)
+@scenario(MACHINES, each=["one-switch"], timeout=180, series="series")
 def access(lab):
     """A window lets through what it was opened for; bad requests are refused."""
     host, card, owner = set_up(lab)
@@ -163,7 +163,7 @@ def closing(lab):
     lab.is_equal(owner("window v card0 bell 2 0 8"), "ENODEV", "no window of a card that is gone")
 
 
-@scenario(MACHINES, each=["one-switch"], each_long=["ports-iommu"], timeout=240)
+@scenario(MACHINES, each=["one-switch"], each_long=["ports-iommu"], timeout=240, series="series")
 def target_goes(lab):
     """The card whose memory is behind a window is unbound or reset while the other stores into
     it: the lab complains if anything lands afterwards."""
@@ -185,9 +185,11 @@ def target_goes(lab):
         flood.wait(check=False)
         owner("close w")
         owner("close m")
+    owner("forget card1")
+    host.run(f"echo {address} >{driver}/bind")
 
 
-@scenario(MACHINES, each=["one-switch"], timeout=180)
+@scenario(MACHINES, each=["one-switch"], timeout=180, series="series")
 def hangs(lab):
     """A card that never has done what it began: cut off within about a second, until its reset."""
     host, card, owner = set_up(lab)

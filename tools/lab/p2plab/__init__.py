@@ -5,8 +5,8 @@ Everything here runs inside the lab's root (scripts/in-root). A scenario is a
 function marked with @scenario in tests/scenarios/*.py.
 """
 
-from .machine import CommandFailed, Machine, Timeout
+from .machine import CommandFailed, Dialogue, Machine, Timeout
 from .scenarios import Skip, scenario
 from .topology import Spec, topologies
 
-__all__ = ["CommandFailed", "Machine", "Skip", "Spec", "Timeout", "scenario", "topologies"]
+__all__ = ["CommandFailed", "Dialogue", "Machine", "Skip", "Spec", "Timeout", "scenario", "topologies"]

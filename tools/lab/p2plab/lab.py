@@ -110,6 +110,12 @@ class Lab:
             self.diag(f"{describe_violation(v)}, {v['count']} times")
         return [f"{v['device']}: {v['kind']}" for v in seen]
 
+    def tidy(self):
+        """Ends what still runs in the machines, and removes their files in /tmp."""
+        for machine in self.machines.values():
+            machine.end_commands()
+            machine.run("rm -rf /tmp/* /tmp/.[!.]*")
+
     def guest_tests(self, machine, program, arguments="", timeout=60):
         """Runs a Catch2 program of tests/guest in a machine; one TAP line for each test case."""
         report = machine.out_dir / f"{program}.xml"

@@ -103,6 +103,10 @@ class Process:
     def running(self):
         return not self._done.is_set()
 
+    def say(self, line):
+        """A line for its standard input; it was started with listens=True."""
+        self._machine.send(f"say {self._id} {line}")
+
     def kill(self, sig=signal.SIGKILL):
         """Sends a signal to the command and all its children."""
         self._machine.send(f"kill {self._id} {int(sig)}")
@@ -139,6 +143,30 @@ class Process:
             time.sleep(0.05)
 
 
+class Dialogue:
+    """A program inside a machine that answers each line it hears by a line of its own. Whoever asks
+    much saves the start of a program for each question, which takes an emulated machine seconds."""
+
+    def __init__(self, machine, command):
+        self.process = machine.start(f"exec {command}", listens=True)
+        self._answers = 0
+
+    def ask(self, line, timeout=30):
+        """Its answer."""
+        self.process.say(line)
+        self._answers += 1
+        end = time.monotonic() + timeout
+        while len(lines := self.process.output().splitlines()) < self._answers:
+            if not self.process.running or time.monotonic() > end:
+                raise RuntimeError(f"'{self.process.command}' does not answer '{line}': {lines[-5:]}")
+            time.sleep(0.02)
+        return lines[self._answers - 1]
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(check=False)
+
+
 class Machine:
     """One emulated machine. Made and ended by Lab."""
 
@@ -170,20 +198,27 @@ class Machine:
 
     # -- commands -----------------------------------------------------------------------------
 
-    def start(self, command):
-        """Starts a shell command inside the machine, as root."""
+    def start(self, command, listens=False):
+        """Starts a shell command inside the machine, as root. listens: to Process.say()."""
         if not isinstance(command, str):
             command = shlex.join(command)
         self._count += 1
         process = Process(self, self._count, command)
         self._commands[self._count] = process
         (self.out_dir / f"{self._count}.sh").write_text(command + "\n")
-        self.send(f"run {self._count}")
+        self.send(f"{'listen' if listens else 'run'} {self._count}")
         return process
 
     def run(self, command, timeout=30, check=True):
         """Runs a shell command and waits; returns Result. Raises if its status is not 0."""
         return self.start(command).wait(timeout, check)
+
+    def end_commands(self):
+        """Kills the commands that still run."""
+        for process in self._commands.values():
+            if process.running:
+                process.kill()
+                process.wait(20, check=False)
 
     def wait_ready(self, timeout=90):
         deadline = time.monotonic() + timeout

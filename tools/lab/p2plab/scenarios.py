@@ -24,7 +24,30 @@ class Scenario:
         self.timeout, self.long = timeout, long
 
 
-def scenario(machines, name=None, timeout=120, long=False, each=None, each_long=()):
+class Series(Scenario):
+    """Scenarios one after the other on the same machines, which boot once."""
+
+    def __init__(self, machines, name):
+        super().__init__(self.run_parts, machines, name, 0, False)
+        self.parts = {}  # by name: a file that another one imports is run twice
+
+    def add(self, part):
+        if part.machines != self.machines:
+            raise ValueError(f"{part.name} has other machines than the series {self.name}")
+        self.parts[part.name] = part
+        self.timeout = sum(one.timeout for one in self.parts.values())
+
+    def run_parts(self, lab):
+        for part in self.parts.values():
+            lab.diag(f"--- {part.name}")
+            try:
+                part.function(lab)
+            except Skip as reason:
+                lab.skip(part.name, str(reason))
+            lab.tidy()
+
+
+def scenario(machines, name=None, timeout=120, long=False, each=None, each_long=(), series=None):
     """Marks a function as a scenario.
 
     machines: a machine (Spec, or text as for Spec.of), or a list of them: "a", "b", ...
@@ -33,16 +56,26 @@ def scenario(machines, name=None, timeout=120, long=False, each=None, each_long=
     each:     a list: the scenario is run once for each of these machines instead; what stands
               for {} in `machines`
     each_long: the same, but only run by "make check-long"
+    series:   "make check" runs it on the same machines as the others of its file that have this
+              word here, after those that stand before it; "make check-long" also alone. It must
+              leave the machines as they were, but for programs that run and files in /tmp.
     """
+    def register(function, stem, put, full, only_long, place=""):
+        one = _registry[full] = Scenario(function, put, full, timeout, only_long or bool(series))
+        if series and not only_long:
+            together = f"{stem}.{series}{place}"
+            _registry.setdefault(together, Series(put, together)).add(one)
+
     def mark(function):
-        base = name or f"{pathlib.Path(function.__code__.co_filename).stem}.{function.__name__}"
+        stem = pathlib.Path(function.__code__.co_filename).stem
+        base = name or f"{stem}.{function.__name__}"
         if each is None:
-            _registry[base] = Scenario(function, machines, base, timeout, long)
+            register(function, stem, machines, base, long)
         for value in [*(each or ()), *each_long]:
             put = [m.replace("{}", value) for m in
                    ([machines] if isinstance(machines, str) else machines)]
-            full = f"{base}[{value}]"
-            _registry[full] = Scenario(function, put, full, timeout, long or value in each_long)
+            register(function, stem, put, f"{base}[{value}]", long or value in each_long,
+                     f"[{value}]")
         return function
     return mark
 
