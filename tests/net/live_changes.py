@@ -134,7 +134,7 @@ def address_changes(a, b, directory):
     a.run(["ip", "link", "set", a.interface, "address", "02:00:00:00:00:77"])
     status, answer = result_of(ours)
     check(status == 6 and answer["code"] == "peer_lost", f"R3.10: the load ends: {answer}"[:300])
-    check(time.monotonic() - started < 3, f"R3.10: after {time.monotonic() - started:.1f} s")
+    check(time.monotonic() - started < 6, f"R3.10: after {time.monotonic() - started:.1f} s")
     status, ping = run(b, "l2", "ping", "-i", b.interface, "02:00:00:00:00:77", "-c", "5", "--json")
     check(status == 0 and ping["lost"] == 0, f"R3.10: the new address answers: {ping}"[:300])
 
