@@ -56,15 +56,28 @@ constexpr float yield_over = 2.5F;
     return Time(static_cast<Time::rep>(static_cast<float>(one.count()) * factor));
 }
 
+[[nodiscard]] float scale_of(std::uint32_t frame_bytes) noexcept
+{
+    return static_cast<float>(std::max(frame_bytes, 64U)) / common_frame;
+}
+
 } // namespace
 
 Congestion::Congestion(std::uint32_t limit, std::uint32_t frame_bytes) noexcept
-    : limit_(static_cast<float>(std::max(limit, 1U))),
-      scale_(static_cast<float>(std::max(frame_bytes, 64U)) / common_frame),
+    : limit_(static_cast<float>(std::max(limit, 1U))), scale_(scale_of(frame_bytes)),
       floor_(std::min(limit_, std::max(1.0F, 4 / scale_))),
       window_(std::min(limit_, std::max(1.0F, 10 / scale_))),
       frames_(static_cast<std::uint32_t>(window_)), near_(allowance({}) / 4), period_(yield_soon)
 {
+}
+
+void Congestion::set_frame_bytes(std::uint32_t frame_bytes) noexcept
+{
+    const auto bytes = window_ * scale_;
+    scale_ = scale_of(frame_bytes);
+    floor_ = std::min(limit_, std::max(1.0F, 4 / scale_));
+    window_ = std::clamp(bytes / scale_, floor_, limit_);
+    frames_ = static_cast<std::uint32_t>(window_);
 }
 
 Time Congestion::delivered(std::uint32_t frames, Time sample, const RoundTrip& path,
@@ -128,7 +141,7 @@ void Congestion::steer(Time round_trip, const RoundTrip& path, Time now) noexcep
         shrink(1 - std::min(0.5F, 0.8F * ratio(delay - allowed, round_trip)));
     else if (limited_)
         grow(now - empty_at_ < recent_round_trips * path.smoothed(),
-             are_hosts_slow(path) ? ratio(now - round_began_, path.smoothed()) : 1.0F);
+             are_hosts_slow(path) ? slow_hosts_rounds(path, now) : 1.0F);
 }
 
 /// All yield at the same time, because they go by what all see: who sees the path empty begins the
@@ -172,11 +185,19 @@ Time Congestion::yield(const RoundTrip& path, Time now) noexcept
 Time Congestion::end_yield(const RoundTrip& path, Time now) noexcept
 {
     yielding_ = false;
-    if (yields_ < slow_hosts_yields && ++yields_ == slow_hosts_yields)
-        starting_ = starting_ || are_hosts_slow(path);
+    if (!is_long(path))
+        yields_ = 0;
+    else if (yields_ < slow_hosts_yields && ++yields_ == slow_hosts_yields)
+        starting_ = true;
     remember_loss();
     begin_round(now);
     return yield_ends_;
+}
+
+/// Round trips since the round began; but not those in which there was nothing to send.
+float Congestion::slow_hosts_rounds(const RoundTrip& path, Time now) const noexcept
+{
+    return std::min(ratio(now - round_began_, path.smoothed()), static_cast<float>(delivered_));
 }
 
 bool Congestion::are_hosts_slow(const RoundTrip& path) const noexcept

@@ -28,6 +28,8 @@ public:
     /// \param limit  the most frames it will ever allow
     /// \param frame_bytes  of a full frame: the first window is about 15 kB
     Congestion(std::uint32_t limit, std::uint32_t frame_bytes) noexcept;
+    /// A full frame has another size from now on.
+    void set_frame_bytes(std::uint32_t frame_bytes) noexcept;
 
     [[nodiscard]] std::uint32_t window() const noexcept { return frames_; }
     /// `frames` more have arrived. `sample`: a round trip measured by that, which `path` knows, or
@@ -49,6 +51,7 @@ private:
     [[nodiscard]] bool is_turn_to_yield(Time sample, const RoundTrip& path, Time now) noexcept;
     [[nodiscard]] Time yield(const RoundTrip& path, Time now) noexcept;
     [[nodiscard]] Time end_yield(const RoundTrip& path, Time now) noexcept;
+    [[nodiscard]] float slow_hosts_rounds(const RoundTrip& path, Time now) const noexcept;
     [[nodiscard]] bool are_hosts_slow(const RoundTrip& path) const noexcept;
     [[nodiscard]] bool is_long(const RoundTrip& path) const noexcept;
     void remember_loss() noexcept;

@@ -57,13 +57,15 @@ void Connection::set_frame_limit(std::uint32_t bytes) noexcept
     requester_.set_limits(payload_limit_,
                           std::min(handshake_.remote().max_reads, setup_.options.max_reads));
     responder_.set_payload_limit(payload_limit_);
+    if (sending_)
+        sending_->set_frame_bytes(payload_limit_ +
+                                  overhead(handshake_.agreed(wire::feature_sealed)));
 }
 
 void Connection::establish(Time now)
 {
     SendWindow::Config out;
     out.first_psn = handshake_.local().psn;
-    out.frame_bytes = context_.port.frame_limit();
     out.retries = setup_.options.retries;
     out.patience = context_.options.dead_after;
     out.fault_limit = context_.options.fault_limit;

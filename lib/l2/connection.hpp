@@ -178,9 +178,11 @@ private:
     std::optional<SendWindow::Again> again_; ///< given out, but its page was not there
     Waiting placing_, gathering_;
     SendWindow::Counters counted_;
+    Time unread_since_ = Time::max(); ///< unread_psn_ is to be sent again, its memory is gone
     Time last_heard_ = {};
     Time alive_asked_ = {};
     std::uint32_t payload_limit_ = 0;
+    std::uint32_t unread_psn_ = 0;
     std::uint32_t refused_psn_ = 0;    ///< if refused_
     std::uint32_t not_ready_wait_ = 0; ///< microseconds
     std::uint32_t stall_estimate_ = 0; ///< to be told, if not 0

@@ -97,10 +97,10 @@ bool Connection::may_have_arrived(Time now) noexcept
 {
     if (!again_)
         return false;
-    if (gathering_.since == Time::max() || gathering_.psn != again_->psn)
-        gathering_.since = now;
-    gathering_.psn = again_->psn;
-    return now - gathering_.since < unread_patience;
+    if (unread_since_ == Time::max() || unread_psn_ != again_->psn)
+        unread_since_ = now;
+    unread_psn_ = again_->psn;
+    return now - unread_since_ < unread_patience;
 }
 
 /// The frame's memory cannot be read, ever. \param local  how a request of this end's own ends

@@ -130,6 +130,8 @@ bool Connection::build(SendWindow::Cookie cookie, std::uint32_t psn, Draft& draf
         response ? responder_.build(cookie, draft) : requester_.build(cookie, draft);
     if (result == MemoryAccess::Result::done) {
         gathering_.since = Time::max();
+        if (psn == unread_psn_)
+            unread_since_ = Time::max();
         return true;
     }
     if (result == MemoryAccess::Result::missing)

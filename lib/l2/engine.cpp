@@ -130,7 +130,9 @@ bool Engine::resolve(Time now) noexcept
 void Engine::run_timers(Time now) noexcept
 {
     while (timers_.due(now))
-        if (auto* const connection = table_.find(timers_.pop())) {
+        if (auto* const connection = table_.find(timers_.pop()); connection != nullptr) {
+            if (connection->timer > now)
+                continue; // one that a nearer deadline had replaced
             connection->timer = Time::max();
             activate(*connection);
         }

@@ -78,6 +78,7 @@ Flight::Delivery Flight::advance(std::uint32_t frames, const RoundTrip& round_tr
             settle(slot, round_trip, now, delivery);
         }
     }
+    has_waited |= was_out_of_sight(first_ + frames - 1, newest);
     if (!has_waited && (!newest.ambiguous || newest.guessed != 0)) {
         delivery.since = now - newest.sent;
         delivery.sample = delivery.since + std::chrono::microseconds(newest.guessed);
@@ -133,7 +134,8 @@ Flight::Delivery Flight::hold(const wire::Sack& sack, const RoundTrip& round_tri
             auto& slot = slots_[first_ + 1 + 64 * word + bit];
             if (slot.held)
                 continue;
-            if (!slot.ambiguous && sendings_between(newest, slot.order) > 0) {
+            if (!slot.ambiguous && sendings_between(newest, slot.order) > 0 &&
+                !was_out_of_sight(first_ + 1 + 64 * word + bit, slot)) {
                 newest = slot.order;
                 delivery.sample = delivery.since = now - slot.sent;
             }
@@ -142,7 +144,15 @@ Flight::Delivery Flight::hold(const wire::Sack& sack, const RoundTrip& round_tri
             ++held_;
             ++delivery.frames;
         }
+    sight_end_ = wire::next_psn(first_, horizon);
+    seen_at_ = now;
     return delivery;
+}
+
+/// Whether it may have arrived before the last selective acknowledgement, which could not say so.
+bool Flight::was_out_of_sight(std::uint32_t psn, const Slot& slot) const noexcept
+{
+    return slot.sent < seen_at_ && wire::psn_distance(sight_end_, psn & wire::psn_mask) >= 0;
 }
 
 std::uint32_t Flight::find_losses(const RoundTrip& round_trip, bool is_report, Time now) noexcept

@@ -112,9 +112,11 @@ private:
     void settle(Slot& slot, const RoundTrip& round_trip, Time now, Delivery& delivery) noexcept;
     void came(Slot& slot, const RoundTrip& round_trip, Time now) noexcept;
     void widen_allowance() noexcept;
+    [[nodiscard]] bool was_out_of_sight(std::uint32_t psn, const Slot& slot) const noexcept;
 
     PsnRing<Slot> slots_;
     Time find_losses_at_ = Time::max();
+    Time seen_at_{}; ///< the last selective acknowledgement
     Latest latest_;
     std::uint32_t first_;
     std::uint32_t count_ = 0;
@@ -122,6 +124,7 @@ private:
     std::uint32_t lost_ = 0;
     std::uint32_t again_ = 0;      ///< frames under way that were sent more than once
     std::uint32_t order_ = 0;      ///< of the last sending
+    std::uint32_t sight_end_ = 0;  ///< where that ended
     std::uint32_t lost_from_ = 0;  ///< no frame before it is lost
     std::uint16_t reordering_ = 3; ///< frames that may overtake one
     std::uint8_t quarters_ = 1;    ///< of a round trip for which they may

@@ -19,7 +19,8 @@ bool HeldFrames::hold(std::uint32_t next, std::uint32_t ahead,
                       std::span<const std::byte> frame) noexcept
 {
     const auto cost = frame.size() + overhead;
-    if (reserve(next, ahead + 1) && take(cost, ahead == 0 ? 0 : cost)) {
+    const auto kept = ahead == 0 ? 0 : cost; // for the next frame, which must always find room
+    if (reserve(next, ahead + 1, cost + kept) && take(cost, kept)) {
         if (copy(frame, ring_[next + ahead])) {
             ++count_;
             return true;
@@ -47,14 +48,14 @@ void HeldFrames::release_ring() noexcept
     ring_.release();
 }
 
-bool HeldFrames::reserve(std::uint32_t next, std::uint32_t count) noexcept
+bool HeldFrames::reserve(std::uint32_t next, std::uint32_t count, std::size_t kept) noexcept
 {
     if (count <= ring_.capacity())
         return true;
     if (count > ring_.limit)
         return false;
     const auto more = ring_.bytes_for(count) - ring_.bytes();
-    if (!take(more, 0))
+    if (!take(more, kept))
         return false;
     if (ring_.reserve(next, count))
         return true;

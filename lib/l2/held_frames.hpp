@@ -55,7 +55,7 @@ private:
         std::uint32_t size = 0;
     };
     [[nodiscard]] bool take(std::size_t bytes, std::size_t reserve) noexcept;
-    [[nodiscard]] bool reserve(std::uint32_t next, std::uint32_t count) noexcept;
+    [[nodiscard]] bool reserve(std::uint32_t next, std::uint32_t count, std::size_t kept) noexcept;
     void give_back(std::size_t bytes) noexcept;
     [[nodiscard]] static bool copy(std::span<const std::byte> frame, Held& held) noexcept;
     void release_ring() noexcept;

@@ -47,14 +47,15 @@ PeerFault::Action PeerFault::delayed(const wire::Fault& fault, std::uint64_t in_
     return step(Event::delay);
 }
 
-PeerFault::Action PeerFault::resumed(const wire::Fault& fault, bool& is_news) noexcept
+PeerFault::Action PeerFault::resumed(const wire::Fault& fault, bool is_under_way,
+                                     bool& is_news) noexcept
 {
     is_news = !is_old(fault) && !(over_ && fault.epoch == epoch_ && fault.psn == psn_);
     if (!is_news)
         return Action::none;
     const auto was_current = current_;
     remember(fault, true);
-    current_ = was_current;
+    current_ = was_current || is_under_way;
     return step(Event::resume);
 }
 

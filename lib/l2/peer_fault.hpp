@@ -40,8 +40,9 @@ public:
     /// A delay for a frame under way. `in_network`: bytes that are on their way to the peer's
     /// buffer already. An old one changes nothing.
     Action delayed(const wire::Fault& fault, std::uint64_t in_network, Time now) noexcept;
-    /// A resume. `is_news` is set: whether this fault's end was not told before.
-    Action resumed(const wire::Fault& fault, bool& is_news) noexcept;
+    /// A resume. `is_under_way`: its frame was not acknowledged yet. `is_news` is set: whether this
+    /// fault's end was not told before.
+    Action resumed(const wire::Fault& fault, bool is_under_way, bool& is_news) noexcept;
     /// All before `next` were processed.
     Action acknowledged(std::uint32_t next) noexcept;
     Action aborted() noexcept { return step(Event::abort); }

@@ -33,7 +33,8 @@ void RoundTrip::bound(Time since, Time at_most, Time step, Time now) noexcept
         return;
     }
     // Some losses in a row, and the first guess would be far too long.
-    const auto guess = known() ? std::max(since, smoothed_ / 2) : at_most;
+    const auto guess =
+        known() ? std::clamp(smoothed_ / 2, since, std::max(since, at_most)) : at_most;
     sample(guess, now);
     is_guess_ = true;
 }
@@ -44,7 +45,8 @@ void RoundTrip::remember_least(Time round_trip, Time now) noexcept
         least_ = least_before_ = round_trip;
         least_since_ = now;
     } else if (now - least_since_ > least_lifetime) {
-        least_before_ = least_;
+        // What was before a long silence says nothing of now.
+        least_before_ = now - least_since_ > 2 * least_lifetime ? round_trip : least_;
         least_ = round_trip;
         least_since_ = now;
     } else {

@@ -34,9 +34,24 @@ SendWindow::SendWindow(const Config& config) noexcept
       congestion_(frame_limit(config), config.frame_bytes),
       fault_(config.min_timeout, config.fault_cap, config.fault_probes)
 {
-    const auto limit = frame_limit(config);
-    const auto room = config.peer_buffer / (config.frame_bytes + holding_overhead);
-    config_.frames = std::clamp(room, std::min(least_peer_frames, limit), limit);
+    limit_to_peer_buffer();
+}
+
+void SendWindow::set_frame_bytes(std::uint32_t bytes) noexcept
+{
+    if (bytes == config_.frame_bytes)
+        return;
+    config_.frame_bytes = bytes;
+    congestion_.set_frame_bytes(bytes);
+    limit_to_peer_buffer();
+}
+
+/// The peer keeps room for one frame more than it holds, for the one that is due.
+void SendWindow::limit_to_peer_buffer() noexcept
+{
+    const auto limit = frame_limit(config_);
+    const auto room = config_.peer_buffer / (config_.frame_bytes + holding_overhead);
+    frames_ = std::clamp(room - std::min(room, 1U), std::min(least_peer_frames, limit), limit);
 }
 
 SendWindow::Next SendWindow::next(Time now, bool have_fresh, std::uint32_t bytes) noexcept
@@ -98,7 +113,7 @@ bool SendWindow::has_room() noexcept
         congestion_.limited();
         return false;
     }
-    return flight_.count() < config_.frames && flight_.reserve();
+    return flight_.count() < frames_ && flight_.reserve();
 }
 
 void SendWindow::find_losses(Time now) noexcept
@@ -200,13 +215,17 @@ bool SendWindow::acknowledged(const wire::Ack& ack, const wire::Sack* sack, bool
     if (!is_possible(ahead, sack))
         return false;
     if (ahead < 0)
-        return true; // a newer one has overtaken it
+        return true;                                // a newer one has overtaken it
+    const bool has_faulted = fault_since_ != never; // and nothing came since then
     Flight::Delivery delivery;
     if (ahead > 0)
         delivery = advance(static_cast<std::uint32_t>(ahead), now);
+    if (has_faulted)
+        delivery.sample = delivery.since = Time::zero(); // what waited for a page
     if (sack != nullptr)
         delivery = hold(delivery, *sack, now);
-    if (delivery.is_bound || is_of_pause(delivery.sample, now)) {
+    if (delivery.sample != Time::zero() &&
+        (delivery.is_bound || is_of_pause(delivery.sample, now))) {
         round_trip_.bound(delivery.since, delivery.sample, config_.min_timeout, now);
         delivery.sample = Time::zero();
     } else if (delivery.sample != Time::zero()) {
@@ -293,7 +312,7 @@ bool SendWindow::fault(const wire::Fault& fault, Time now) noexcept
         return false;
     if (fault.kind == FaultKind::resume) {
         bool is_news = false;
-        fault_acted(fault_.resumed(fault, is_news), now);
+        fault_acted(fault_.resumed(fault, flight_.contains(fault.psn), is_news), now);
         if (is_news)
             told_all(now);
     } else if (flight_.contains(fault.psn) && fault.kind == FaultKind::delay) {

@@ -56,6 +56,9 @@ public:
     /// No round trip is longer, as far as is known before there is a sample.
     void set_round_trip_bound(Time bound) noexcept { round_trip_bound_ = bound; }
 
+    /// A full frame has another size from now on.
+    void set_frame_bytes(std::uint32_t bytes) noexcept;
+
     /// What may be sent at `now`. `have_fresh`: the caller has a new frame of `bytes`.
     [[nodiscard]] Next next(Time now, bool have_fresh, std::uint32_t bytes) noexcept;
     /// The new frame's psn; it is under way from now on.
@@ -108,6 +111,7 @@ public:
 private:
     static constexpr Time never = Time::max();
 
+    void limit_to_peer_buffer() noexcept;
     [[nodiscard]] bool is_of_pause(Time sample, Time now) const noexcept;
     [[nodiscard]] bool is_possible(std::int32_t ahead, const wire::Sack* sack) const noexcept;
     [[nodiscard]] bool is_in_trouble() const noexcept;
@@ -131,6 +135,7 @@ private:
     [[nodiscard]] Time tail_timeout() const noexcept;
 
     Config config_;
+    std::uint32_t frames_ = 0; ///< of config_'s, as many as the peer has room for
     Flight flight_;
     RoundTrip round_trip_;
     Time round_trip_bound_ = never;

@@ -298,3 +298,36 @@ TEST_CASE("Congestion: one timeout tells nothing, a second one shrinks the windo
         CHECK(send_window(send, now) == (timeouts < 2 ? first : first / 2));
     }
 }
+
+TEST_CASE("Congestion: where hosts are slow, a time without anything to send lets nothing grow")
+{
+    const auto least = microseconds(300);
+    Congestion congestion(2048, frame_bytes);
+    RoundTrip path;
+    Time now = milliseconds(1);
+    const auto deliver = [&](Time sample) {
+        path.sample(sample, now);
+        return congestion.delivered(1, sample, path, now);
+    };
+    (void)deliver(least);
+    for (unsigned yields = 0; yields < 3;) { // others' queue stands but for the yields
+        now += microseconds(600);
+        const auto pause = deliver(microseconds(600));
+        if (pause <= now)
+            continue;
+        now = pause + least;
+        (void)deliver(least);
+        ++yields;
+    }
+    for (unsigned i = 0; i < 20; ++i)
+        congestion.timed_out_again();
+    const auto small = congestion.window();
+    now += std::chrono::seconds(1);
+    for (unsigned i = 0; i < 8; ++i) {
+        congestion.limited();
+        now += microseconds(40);
+        (void)deliver(least);
+    }
+    CHECK(congestion.window() > small);
+    CHECK(congestion.window() <= small + 32);
+}

@@ -146,3 +146,33 @@ TEST_CASE("Flight: what may be of the first sending does not make the others lat
     (void)sent.flight.advance(5, uneven, microseconds(120));
     CHECK(sent.flight.find_losses(uneven, true, microseconds(121)) == 0);
 }
+
+TEST_CASE("Flight: what a selective acknowledgement could not tell of gives no round trip")
+{
+    const auto late = microseconds(4'000'000);
+    const auto in_sight = [] {
+        wire::Sack sack;
+        sack.set();
+        return sack;
+    }();
+    Sent sent(700);
+    CHECK(sent.flight.hold(in_sight, sent.round_trip, microseconds(800)).sample != Time::zero());
+    // The first was missing for long; the others had arrived, those out of sight, too.
+    SECTION("all at once")
+    {
+        CHECK(sent.flight.advance(700, sent.round_trip, late).sample == Time::zero());
+    }
+    SECTION("then some come into sight")
+    {
+        CHECK(sent.flight.advance(300, sent.round_trip, late).sample == Time::zero());
+        CHECK(sent.flight.hold(in_sight, sent.round_trip, late).sample == Time::zero());
+        CHECK(sent.flight.held() == wire::sack_bits);
+    }
+    SECTION("but what was sent since then does")
+    {
+        REQUIRE(sent.flight.reserve());
+        sent.flight.push({}, late);
+        CHECK(sent.flight.advance(701, sent.round_trip, late + microseconds(70)).sample ==
+              microseconds(70));
+    }
+}

@@ -56,6 +56,19 @@ TEST_CASE("R7.4: frames ahead never take the room of the next, and no limit is e
     CHECK(held.is_filling());
 }
 
+TEST_CASE("R7.4: nor does what keeps the order of frames ahead")
+{
+    for (std::size_t limit = 4000; limit < 100'000; limit += 97) {
+        BufferBudget budget(1 << 20);
+        HeldFrames held(limit, budget);
+        for (std::uint32_t ahead = 1; held.hold(5, ahead, filled(100, 1)); ++ahead)
+            ;
+        INFO("limit " << limit);
+        REQUIRE(held.hold(5, 0, filled(100, 2)));
+        REQUIRE(held.bytes() <= limit);
+    }
+}
+
 TEST_CASE("HeldFrames: a store that had no room for the first frame keeps nothing")
 {
     BufferBudget budget(400);

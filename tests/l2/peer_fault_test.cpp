@@ -33,10 +33,10 @@ TEST_CASE("PeerFault: delay, resume; what is late of it changes nothing")
     CHECK(peer.credit() == 3000);
     CHECK(peer.delayed(delay(1, 7), 6000, milliseconds(1)) == Action::extend);
     CHECK(peer.credit() == 0);
-    CHECK(peer.resumed(delay(1, 7), is_news) == Action::thaw);
+    CHECK(peer.resumed(delay(1, 7), true, is_news) == Action::thaw);
     CHECK(is_news);
     CHECK(peer.delayed(delay(1, 7), 0, milliseconds(2)) == Action::none);
-    CHECK(peer.resumed(delay(1, 7), is_news) == Action::none);
+    CHECK(peer.resumed(delay(1, 7), true, is_news) == Action::none);
     CHECK_FALSE(is_news);
     CHECK_FALSE(peer.is_waiting());
     CHECK(peer.delayed(delay(2, 7), 0, milliseconds(3)) == Action::freeze); // the page went again
@@ -46,8 +46,19 @@ TEST_CASE("PeerFault: a resume whose delay was lost makes the late delay void")
 {
     auto peer = fault();
     bool is_news = false;
-    CHECK(peer.resumed(delay(1, 7), is_news) == Action::none);
+    CHECK(peer.resumed(delay(1, 7), true, is_news) == Action::none);
     CHECK(is_news);
+    CHECK(peer.delayed(delay(1, 7), 0, milliseconds(1)) == Action::none);
+    CHECK_FALSE(peer.is_waiting());
+    CHECK(peer.delayed(delay(2, 7), 0, milliseconds(2)) == Action::freeze); // the page went again
+}
+
+TEST_CASE("PeerFault: what is resumed long after it was acknowledged hinders no later fault")
+{
+    auto peer = fault();
+    bool is_news = false;
+    CHECK(peer.resumed(delay(1, 7), false, is_news) == Action::none);
+    CHECK(peer.delayed(delay(1, 7), 0, milliseconds(1)) == Action::freeze); // PSNs have wrapped
 }
 
 TEST_CASE("PeerFault: an acknowledgement beyond the frame ends it; PSNs may wrap after")

@@ -36,6 +36,14 @@ TEST_CASE("RoundTrip: the least is forgotten after ten seconds, not before five"
     CHECK(round_trip.least() == microseconds(80));
 }
 
+TEST_CASE("RoundTrip: the least of before a long silence is none of now")
+{
+    RoundTrip round_trip;
+    round_trip.sample(microseconds(30), seconds(1));
+    round_trip.sample(microseconds(300), seconds(3600));
+    CHECK(round_trip.least() == microseconds(300));
+}
+
 TEST_CASE("RoundTrip: a sample of zero counts as known")
 {
     RoundTrip round_trip;
@@ -55,6 +63,8 @@ TEST_CASE("RoundTrip: until there is a sample, a frame sent twice tells what to 
     CHECK(round_trip.smoothed() == microseconds(25'000)); // rather not so long
     bound(microseconds(30'000), microseconds(100'000));
     CHECK(round_trip.smoothed() == microseconds(30'000)); // but not less than it was for certain
+    bound(microseconds(40), microseconds(500));
+    CHECK(round_trip.smoothed() == microseconds(500)); // nor more
     round_trip.sample(microseconds(60), seconds(1));
     CHECK(round_trip.smoothed() == microseconds(60));
     CHECK(round_trip.least() == microseconds(60));

@@ -331,3 +331,75 @@ TEST_CASE("SendWindow: a path that becomes slower than its timers is learnt all 
     CHECK(window.counters().again == again_before); // in the last round none
     CHECK(window.smoothed_round_trip() >= milliseconds(2));
 }
+
+TEST_CASE("R7.2: how long a page took is no round trip")
+{
+    const auto send = [](SendWindow& window, Time now) {
+        REQUIRE(window.next(now, true, 64) == SendWindow::Next::fresh);
+        return window.sent({}, 64, now);
+    };
+    const auto acknowledge = [](SendWindow& window, std::uint32_t psn, Time now) {
+        REQUIRE(window.acknowledged({.next = wire::next_psn(psn)}, nullptr, false, now));
+    };
+    for (const bool first : {true, false}) {
+        SendWindow window({});
+        Time now = milliseconds(1);
+        for (unsigned round = 0; !first && round < 20; ++round) {
+            const auto psn = send(window, now);
+            now += microseconds(50);
+            acknowledge(window, psn, now);
+        }
+        const auto known = window.smoothed_round_trip();
+        const auto psn = send(window, now);
+        wire::Fault fault{.kind = wire::FaultKind::delay, .psn = psn};
+        fault.epoch = 1;
+        fault.estimate = 2'000'000;
+        REQUIRE(window.fault(fault, now + microseconds(50)));
+        now += std::chrono::seconds(4);
+        fault.kind = wire::FaultKind::resume;
+        REQUIRE(window.fault(fault, now));
+        acknowledge(window, psn, now + microseconds(10));
+        CHECK(window.smoothed_round_trip() == known);
+    }
+}
+
+namespace {
+
+/// The most frames that it ever has under way, on a path that is quick and loses nothing.
+std::uint32_t most_under_way(SendWindow& window, std::uint32_t bytes)
+{
+    std::uint32_t most = 0;
+    Time now = milliseconds(1);
+    for (unsigned round = 0; round < 500; ++round, now += microseconds(20)) {
+        std::uint32_t sent = 0;
+        for (; window.next(now, true, bytes) == SendWindow::Next::fresh; ++sent)
+            (void)window.sent({}, bytes, now);
+        most = std::max(most, sent);
+        if (sent != 0)
+            REQUIRE(window.acknowledged({.next = window.next_psn()}, nullptr, false,
+                                        now + microseconds(20)));
+    }
+    return most;
+}
+
+} // namespace
+
+TEST_CASE("R7.1: a peer has room for all that may be under way, whatever a frame's size")
+{
+    for (const std::uint32_t bytes : {1514U, 9014U, 65'549U})
+        for (const bool from_start : {true, false}) {
+            SendWindow::Config config;
+            config.frame_bytes = from_start ? bytes : 1514;
+            SendWindow window(config);
+            window.set_frame_bytes(bytes); // the interface's MTU has changed
+            const auto frames = most_under_way(window, bytes);
+            INFO(frames << " frames of " << bytes);
+            CHECK(frames * std::size_t{bytes} > config.peer_buffer * 3U / 4);
+            BufferBudget budget(64U << 20U);
+            HeldFrames held(config.peer_buffer, budget);
+            const std::vector<std::byte> frame(bytes);
+            for (std::uint32_t ahead = 1; ahead < frames; ++ahead)
+                REQUIRE(held.hold(0, ahead, frame));
+            CHECK(held.hold(0, 0, frame));
+        }
+}
