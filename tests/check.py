@@ -165,6 +165,11 @@ def network(long):
     return programs("tests/net", *(["--long"] if long else []))
 
 
+def fuzz():
+    """The fuzzers of what comes from the wire, half a minute each."""
+    return programs("tests/fuzz", "30")
+
+
 def build_sanitized(parts):
     """Builds what the parts need, again only what has changed. Part of the set-up."""
     for name, sanitizer in SANITIZERS.items():
@@ -264,7 +269,7 @@ def main():
     OUT.mkdir(parents=True, exist_ok=True)
     parts = [unit, unit_asan, l2, l2_asan, models, network, commands, demo, scenarios]
     if arguments.long:
-        parts += [module_builds, unit_tsan, unit_long, l2_tsan, l2_long]
+        parts += [module_builds, fuzz, unit_tsan, unit_long, l2_tsan, l2_long]
     if arguments.only:
         names = arguments.only.split(",")
         if unknown := set(names) - {p.__name__ for p in parts}:

@@ -19,6 +19,7 @@ namespace p2prdma::l2 {
 /// and when, how many may be under way, and what to do while the peer waits for a page.
 ///
 /// It knows no messages: a cookie stands for whatever the caller needs to build a frame again.
+/// Modelled, with the receiver's half, in models/l2_reliability.pml and l2_fault.pml.
 class SendWindow {
 public:
     struct Config {

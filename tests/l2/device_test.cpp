@@ -134,6 +134,33 @@ TEST_CASE("Device: send, write and read over a veth pair")
     }
 }
 
+TEST_CASE("R3.7: a region's key is random, and can be for one peer only")
+{
+    Hosts hosts;
+    auto source = random_bytes(64);
+    std::vector<std::byte> target(source.size());
+    const Region from(hosts.left.domain, source, Access::local_read);
+    Region theirs(hosts.right.domain, target, Access::all);
+    const Region another(hosts.right.domain, target, Access::all);
+    CHECK((theirs.key() != another.key() && theirs.key() != from.key()));
+    const auto write = [&](const Region& to) {
+        const auto segment = segment_of(source, from);
+        REQUIRE(hosts.client->post_send({.operation = Operation::write,
+                                         .segments = std::span(&segment, 1),
+                                         .remote = remote_of(target, to)}) == std::errc());
+        std::array<Completion, 1> done;
+        REQUIRE(hosts.left.queue.wait(done, soon()) == 1);
+        return done[0].status;
+    };
+    theirs.restrict_to(hosts.left.device.address());
+    CHECK(write(theirs) == Status::success);
+    CHECK(target == source);
+    std::ranges::fill(target, std::byte{});
+    theirs.restrict_to(hosts.right.device.address());
+    CHECK(write(theirs) == Status::remote_access);
+    CHECK(std::ranges::all_of(target, [](std::byte byte) { return byte == std::byte{}; }));
+}
+
 TEST_CASE("Device: a write into memory that is not there yet")
 {
     Hosts hosts;

@@ -58,6 +58,19 @@ def zero_copy(lab):
 
 
 @scenario([BARE, BARE], timeout=240, series="series")
+def memory_of_other_kinds(lab):
+    """R7.8: swapped memory and huge pages, which not every machine has."""
+    a = lab["a"]
+    a.run("modprobe zram && echo 64M >/sys/block/zram0/disksize && mkswap /dev/zram0 && "
+          "swapon /dev/zram0 && echo 4 >/proc/sys/vm/nr_hugepages")
+    for name in "R7.8: swapped memory comes again", "ProcessPager: pages of hugetlbfs":
+        result = a.run(f"/src/build/lab/l2-tests '{name}'", timeout=60, check=False)
+        lab.ok(result.rc == 0 and "All tests passed" in result.out, name)
+        lab.diag(result.out)
+    a.run("swapoff /dev/zram0; echo 0 >/proc/sys/vm/nr_hugepages")
+
+
+@scenario([BARE, BARE], timeout=240, series="series")
 def peer_reboot(lab):
     """R3.6: the peer is reset under load: the other is told in time, and can begin anew."""
     a, b = lab["a"], lab["b"]

@@ -20,6 +20,7 @@ enum class Wakeup : std::uint8_t {
     gone,    ///< Session::alive() has become false: nothing will come
 };
 
+/// How an Event is raised.
 struct EventOptions {
     bool relayed = false; ///< by the host, even where the adapter reaches the card by itself
 };

@@ -14,6 +14,7 @@ namespace p2prdma::direct {
 
 class CompletionQueue;
 
+/// What a QueuePair is made with. What the adapter cannot do is refused with a sentence.
 struct QueuePairOptions {
     std::uint32_t send_entries = 64;    ///< at least that many
     std::uint32_t receive_entries = 0;  ///< at least that many; 0: it receives no messages

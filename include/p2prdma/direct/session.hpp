@@ -39,6 +39,7 @@ struct AdapterInfo {
     std::string reason; ///< of the isolation; or why there is no data path, or events are relayed
 };
 
+/// How Session::open() speaks to the host.
 struct SessionOptions {
     std::string name;                          ///< of the program, for the host's log
     std::chrono::milliseconds timeout{10'000}; ///< of each call of the host; up to 60 s

@@ -40,6 +40,7 @@ enum class FaultMode : std::uint8_t {
     rnr,   ///< as adapters without it do: the frame is dropped, the peer sends again after a time
 };
 
+/// What Device::open() makes of an interface.
 struct DeviceOptions {
     std::uint16_t ether_type = 0x88b5;      ///< IEEE 802 local experimental 1
     std::optional<std::uint16_t> vlan = {}; ///< 1 to 4094: frames carry this tag

@@ -15,6 +15,7 @@
 
 namespace p2prdma::l2 {
 
+/// What a QueuePair is made with; both ends choose for themselves.
 struct QueuePairOptions {
     std::uint32_t send_entries = 128;
     std::uint32_t receive_entries = 128;

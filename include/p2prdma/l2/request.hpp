@@ -75,6 +75,7 @@ struct SendRequest {
     bool fence = false;       ///< starts after all reads and atomics before it have ended
 };
 
+/// Where a message that comes is placed: QueuePair::post_receive().
 struct ReceiveRequest {
     std::uint64_t id = 0;
     std::span<const Segment> segments = {}; ///< at most max_segments
