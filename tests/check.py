@@ -135,7 +135,10 @@ def l2_long(limit=7200):
     except (ValueError, KeyError):
         failed(f"{program} does not tell its tests: {listed.stderr[-500:]}")
         return Counts(failed=1)
-    total = Counts(failed=0 if tests else 1)
+    if not tests:
+        failed(f"{program} has no long tests")
+        return Counts(failed=1)
+    total = Counts()
     for number, test in enumerate(tests, 1):
         name = test["name"]
         only = re.sub(r'([\\,\[\]"*~])', r"\\\1", name)
@@ -153,7 +156,7 @@ def models(long):
     lines = (OUT / "models.log").read_text().splitlines()
     last = re.fullmatch(r"(\d+) passed, (\d+) failed", lines[-1] if lines else "")
     counts = Counts(*map(int, last.groups())) if last else Counts(failed=1)
-    if status != 0:
+    if status != 0 or counts.failed:
         counts.failed = max(counts.failed, 1)
         failed(f"models: ended with status {status}")
         tail("models")

@@ -25,7 +25,7 @@ public:
     struct Config {
         std::uint32_t first_psn = 0;
         std::uint32_t frames = 1024;      ///< at most so many under way, and what the peer can hold
-        std::uint32_t frame_bytes = 1514; ///< of a full frame; for congestion control
+        std::uint32_t frame_bytes = 1514; ///< of a full frame
         std::uint32_t peer_buffer = 1024 * 1024; ///< bytes: the peer's ReceiveWindow buffer_limit
         std::uint8_t retries = 7;                ///< timeouts in a row, and so long:
         Time patience{};              ///< silence during which it goes on trying all the same

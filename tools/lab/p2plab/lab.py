@@ -135,7 +135,8 @@ class Lab:
             release = release_of(layout.spec)
             short = ".".join(release.split(".")[:2])
             self.machines[layout.name] = Machine(
-                layout, f"/src/build/lab/vmlinux-{short}", f"/src/build/lab/initramfs-{short}.cpio", self.run_dir / layout.name,
+                layout, f"/src/build/lab/vmlinux-{short}",
+                f"/src/build/lab/initramfs-{short}.cpio", self.run_dir / layout.name,
                 self._network(layout, layouts), hosts, self.server, shell)
 
     def _network(self, layout, layouts):
